@@ -1,0 +1,1 @@
+"""How Parley is put on machines; the services themselves never import it."""

@@ -1,0 +1,46 @@
+"""Secrets of one local stack: made up once, each in a file that only its owner can read."""
+
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from shared.topology import USERS
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What the services of this stack share, and the password of each RabbitMQ user."""
+
+    token_secret: str
+    link_secret: str
+    command_id_secret: str
+    rabbitmq: dict[str, str]
+
+    @classmethod
+    def load_or_make(cls, directory: Path) -> "Credentials":
+        """Reads the secrets of an earlier start, and makes those that are not there."""
+        directory.mkdir(parents=True, exist_ok=True)
+        directory.chmod(0o700)
+        return cls(
+            token_secret=_secret(directory / "token_demo_secret"),
+            link_secret=_secret(directory / "link_secret"),
+            command_id_secret=_secret(directory / "command_id_secret"),
+            rabbitmq={user: _secret(directory / f"rabbitmq_{user}") for user in USERS},
+        )
+
+
+def _secret(path: Path) -> str:
+    """The file's content; a new secret of 256 bits, safe in URLs, where there is no file or an empty one."""
+    try:
+        kept = path.read_text().strip()
+    except FileNotFoundError:
+        kept = ""
+    if kept:
+        return kept
+    made = secrets.token_urlsafe(32)
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(made + "\n")
+    scratch.replace(path)
+    return made

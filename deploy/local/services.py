@@ -1,0 +1,79 @@
+"""The environment of each of the three services in the local stack."""
+
+from collections.abc import Mapping
+
+from deploy.local.credentials import Credentials
+from deploy.local.ports import LOOPBACK
+from deploy.local.settings import LocalSettings
+from deploy.local.tokens import AUDIENCE, ISSUER
+
+SERVICES = ("threads", "notifier", "gateway")
+SHOP_ADDRESS = "service@shop.example"
+
+Environment = Mapping[str, str]
+
+
+def environments(settings: LocalSettings, credentials: Credentials) -> dict[str, Environment]:
+    """By service name: every setting it needs, with its own RabbitMQ user."""
+    own = {
+        "gateway": _tokens(credentials) | _gateway(settings, credentials),
+        "threads": _tokens(credentials) | _threads(settings),
+        "notifier": _notifier(settings),
+    }
+    return {name: _common(name, settings, credentials) | own[name] for name in SERVICES}
+
+
+def _common(name: str, settings: LocalSettings, credentials: Credentials) -> dict[str, str]:
+    return {
+        "AMQP_URL": settings.amqp_url(name, credentials.rabbitmq[name]),
+        "LOG_FORMAT": "json",
+        "LOG_LEVEL": settings.log_level,
+        "HTTP_HOST": LOOPBACK,
+        "HTTP_PORT": str(settings.ports[f"{name.upper()}_PORT"]),
+        "DEMO": "1",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _tokens(credentials: Credentials) -> dict[str, str]:
+    return {
+        "TOKEN_ISSUER": ISSUER,
+        "TOKEN_AUDIENCE": AUDIENCE,
+        "TOKEN_DEMO_SECRET": credentials.token_secret,
+        "LINK_SECRET": credentials.link_secret,
+    }
+
+
+def _gateway(settings: LocalSettings, credentials: Credentials) -> dict[str, str]:
+    return {
+        "THREADS_URL": settings.threads_url,
+        "COMMAND_ID_SECRET": credentials.command_id_secret,
+        "PAGES": "on",
+        "DEMO_LOGIN": "on",
+    }
+
+
+def _threads(settings: LocalSettings) -> dict[str, str]:
+    return {
+        "MONGO_URL": settings.mongo_url,
+        "MONGO_DATABASE": "threads",
+        "ROLES": "worker,api",
+        "ADMIN_EMAIL": SHOP_ADDRESS,
+        "ADMIN_LOCALE": "en",
+    }
+
+
+def _notifier(settings: LocalSettings) -> dict[str, str]:
+    gateway = settings.gateway_url
+    return {
+        "MONGO_URL": settings.mongo_url,
+        "MONGO_DATABASE": "notifier",
+        "SMTP_HOST": LOOPBACK,
+        "SMTP_PORT": str(settings.ports["SMTP_PORT"]),
+        "SMTP_SECURITY": "none",
+        "MAIL_FROM": f"Demo Shop <{SHOP_ADDRESS}>",
+        "MAIL_DELAY": f"{settings.mail_delay_s:g}",
+        "THREAD_URL": f"{gateway}/pages/orders/{{order_id}}",
+        "GUEST_URL": f"{gateway}/pages/guest/{{order_id}}",
+        "UNSUBSCRIBE_URL": f"{gateway}/v1/unsubscribe",
+    }

@@ -1,0 +1,48 @@
+"""What `make run` prints when everything runs: addresses, tokens, and what to type next."""
+
+from deploy.local.credentials import Credentials
+from deploy.local.settings import LocalSettings
+from deploy.local.shop import ShopOrder
+from deploy.local.tokens import TokenMint
+
+
+def welcome(settings: LocalSettings, credentials: Credentials, orders: list[ShopOrder]) -> str:
+    """The whole text. The order and the people in its examples are the first of the demo shop's."""
+    order, mint = orders[0], TokenMint(credentials)
+    customer = mint.mint("customer", order.customer.id, name=order.customer.name)
+    seller = mint.mint("seller", f"{order.seller.id}-login", name=order.seller.name, seller_id=order.seller.id)
+    messages = f"{settings.gateway_url}/v1/orders/{order.order_id}/messages"
+    lines = [
+        "",
+        "Parley is running.",
+        "",
+        f"  API                {settings.gateway_url}/v1   (documentation: {settings.gateway_url}/docs)",
+        f"  caught mails       {settings.mail_page_url}",
+        f"  RabbitMQ           {settings.address('MANAGEMENT_PORT')}   (user operator, password in {settings.run_directory}/secrets/rabbitmq_operator)",
+        f"  MongoDB            {settings.mongo_url}",
+        f"  logs               {settings.run_directory}/log",
+        "",
+        "Tokens, good for twelve hours (more with  make token ROLE=… ID=…):",
+        "",
+        f"  CUSTOMER={customer}",
+        f"  SELLER={seller}",
+        f"  ADMIN={mint.mint('admin', 'a-1', name='Shop staff')}",
+        f"  SHOP={mint.mint('service', 'demo-shop', name='Demo shop')}",
+        "",
+        "Try, with those set in a second terminal:",
+        "",
+        f'  curl -H "Authorization: Bearer $CUSTOMER" {settings.gateway_url}/v1/threads',
+        _post("CUSTOMER", "Is it on its way?", messages),
+        _post("SELLER", "It left this morning.", messages),
+        f'  curl -H "Authorization: Bearer $CUSTOMER" {messages}',
+        "",
+        "or  make demo.  Ctrl-C stops everything; the data stays.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _post(who: str, text: str, url: str) -> str:
+    """`--json` would be shorter, but curl has it only since 7.82."""
+    headers = f'-H "Authorization: Bearer ${who}" -H "Content-Type: application/json"'
+    return f"""  curl {headers} -d '{{"text": "{text}"}}' {url}"""

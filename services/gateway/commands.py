@@ -1,0 +1,191 @@
+"""Writes: a command is published, confirmed, and its outcome waited for; an order event is published and confirmed.
+
+Within two seconds the caller has an answer or knows that RabbitMQ has none.
+"""
+
+import hashlib
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import orjson
+import structlog
+from fastapi.responses import Response
+
+from services.gateway import problems
+from services.gateway.metrics import Figures
+from services.gateway.replies import Replies
+from services.gateway.writes import Write
+from shared import commands, topology
+from shared.commands import Command, CommandOutcome
+from shared.delivery import NotPublished, Outgoing, Publisher, PublishUnknown
+from shared.envelope import MAX_MESSAGE_BYTES
+from shared.errors import ProblemError, refuse
+from shared.fields import OrderId
+from shared.orders import OrderEventKind, OrderSnapshot
+
+log = structlog.get_logger(__name__)
+
+PUBLISH_DEADLINE_S: Final = 1.5
+MAX_IN_FLIGHT: Final = 256
+RETRY_AFTER_S: Final = 2
+
+
+def logged(order_id: OrderId | None) -> str | None:
+    """An order's number as logs show it: the same order looks the same, and none can be read back from a list of numbers at a glance."""
+    return None if order_id is None else hashlib.sha256(order_id.encode()).hexdigest()[:12]
+
+
+class Doubt:
+    """Holds publishes back while RabbitMQ is silent.
+
+    After one that went unanswered, only one at a time is let out until one is confirmed; the others are refused at once. They would
+    else pile up in the connection's buffer, each with an unknown outcome.
+    """
+
+    def __init__(self) -> None:
+        self._doubtful = False
+        self._trying = False
+
+    @contextmanager
+    def trial(self) -> Iterator[None]:
+        """Raises NotPublished where another publish is trying already."""
+        if self._doubtful and self._trying:
+            raise NotPublished("RabbitMQ does not answer at the moment")
+        trying, self._trying = self._doubtful, self._trying or self._doubtful
+        try:
+            yield
+            self._doubtful = False
+        except PublishUnknown:
+            self._doubtful = True
+            raise
+        finally:
+            if trying:
+                self._trying = False
+
+
+class Commands:
+    def __init__(self, *, publisher: Publisher, replies: Replies, figures: Figures) -> None:
+        self._publisher, self._replies, self._figures = publisher, replies, figures
+        self._doubt = Doubt()
+
+    @property
+    def can_publish(self) -> bool:
+        return self._publisher.is_connected
+
+    async def answer(self, command: Command, write: Write) -> Response:
+        """Publishes the command and answers with its outcome, or with 202 where that does not come within the caller's patience.
+
+        Raises ProblemError (503) where RabbitMQ did not confirm it.
+        """
+        operation, started = commands.routing_key(command), time.monotonic()
+        with self._replies.expecting(command.id) as waiting:
+            await self._publish(_message(command, waiting.reply_to), key=write.key or command.id)
+            outcome = await waiting.outcome(within_s=write.preference.patience_s)
+        known = outcome or CommandOutcome(command_id=command.id, order_id=command.subject, state="accepted", status=202)
+        self._count(known, operation, started, write)
+        return _response(known, write)
+
+    async def hand_over(self, command: Command) -> None:
+        """Publishes the command, and leaves it at that. Raises ProblemError (503) where RabbitMQ did not confirm it."""
+        await self._publish(_message(command, None), key=None)
+        log.info("write", operation=commands.routing_key(command), command_id=command.id, answer="accepted")
+
+    async def publish_order(self, snapshot: OrderSnapshot, kind: OrderEventKind, write: Write) -> None:
+        """Publishes the order event. May be repeated freely: its version says which is which."""
+        body = snapshot.model_dump_json().encode()
+        if len(body) > MAX_MESSAGE_BYTES:
+            raise refuse("too_large", f"The order may have at most {MAX_MESSAGE_BYTES} bytes.")
+        started = time.monotonic()
+        message = Outgoing(
+            exchange=topology.SHOP_ORDERS,
+            routing_key=kind,
+            body=body,
+            message_id=f"{snapshot.order_id}/{snapshot.version}/{uuid.uuid4().hex}",
+            content_type="application/json",
+        )
+        await self._publish(message, key=None)
+        self._figures.writes.labels(operation=kind, answer="accepted").inc()
+        self._figures.waits.labels(operation=kind).observe(time.monotonic() - started)
+        log.info(
+            "write",
+            operation=kind,
+            order=logged(snapshot.order_id),
+            version=snapshot.version,
+            role=write.caller.role,
+            answer="accepted",
+        )
+
+    async def _publish(self, message: Outgoing, *, key: str | None) -> None:
+        try:
+            with self._doubt.trial():
+                await self._publisher.publish(message, deadline_s=PUBLISH_DEADLINE_S)
+        except NotPublished as error:
+            self._figures.publish_failures.labels(reason="refused").inc()
+            log.warning("publish_refused", exchange=message.exchange, reason=str(error))
+            raise problems.unavailable("Nothing was written. Try again soon.", retry_after_s=RETRY_AFTER_S) from None
+        except PublishUnknown as error:
+            self._figures.publish_failures.labels(reason="unknown").inc()
+            log.warning("publish_unknown", exchange=message.exchange, reason=str(error))
+            raise _unknown(key) from None
+
+    def _count(self, outcome: CommandOutcome, operation: str, started: float, write: Write) -> None:
+        said = outcome.problem.code if outcome.problem is not None else outcome.state
+        took_s = time.monotonic() - started
+        self._figures.writes.labels(operation=operation, answer=said).inc()
+        self._figures.waits.labels(operation=operation).observe(took_s)
+        log.info(
+            "write",
+            operation=operation,
+            command_id=outcome.command_id,
+            order=logged(outcome.order_id),
+            role=write.caller.role,
+            answer=said,
+            ms=round(took_s * 1000, 1),
+        )
+
+
+def _message(command: Command, reply_to: str | None) -> Outgoing:
+    """The stamp makes the message id unique among copies in flight: RabbitMQ's returns are told apart by it."""
+    return Outgoing(
+        exchange=topology.COMMANDS,
+        routing_key=commands.routing_key(command),
+        body=command.model_dump_json(exclude_none=True).encode(),
+        message_id=f"{command.id}/{command.stamp}",
+        reply_to=reply_to,
+        correlation_id=command.id,
+    )
+
+
+def _unknown(key: str | None) -> ProblemError:
+    if key is None:
+        return problems.unavailable(
+            "It was sent, and no confirmation came back. Repeat it: it is done once.",
+            retry_after_s=RETRY_AFTER_S,
+            outcome="unknown",
+        )
+    return problems.unavailable(
+        "It was sent, and no confirmation came back. Repeat it with this Idempotency-Key: it is done once.",
+        retry_after_s=RETRY_AFTER_S,
+        outcome="unknown",
+        idempotency_key=key,
+    )
+
+
+def _response(outcome: CommandOutcome, write: Write) -> Response:
+    """The outcome as HTTP says it; `Preference-Applied` where a preference had a part in it."""
+    applied = write.preference.applied(accepted_only=outcome.state == "accepted")
+    headers = {} if applied is None else {"Preference-Applied": applied}
+    if outcome.problem is not None:
+        return problems.answer(outcome.problem, headers=headers)
+    if outcome.state == "accepted":
+        headers |= {"Location": f"/v1/commands/{outcome.command_id}", "Retry-After": "1"}
+        return Response(outcome.model_dump_json(), status_code=202, media_type="application/json", headers=headers)
+    etag = (outcome.result or {}).get("etag")
+    if isinstance(etag, str):
+        headers["ETag"] = etag
+    return Response(
+        orjson.dumps(outcome.result), status_code=outcome.status, media_type="application/json", headers=headers
+    )

@@ -1,0 +1,60 @@
+"""Connections that read from RabbitMQ: opened again whenever they end, because what is read must start where it stopped.
+
+Not aio-pika's robust ones: those repeat the first subscription with its first arguments, and a stream must go on behind the last offset.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import aiormq
+import aiormq.abc
+import structlog
+from pamqp import commands
+
+from shared.delivery import BROKER_AWAY, RECONNECT_S, with_options
+
+log = structlog.get_logger(__name__)
+
+CONNECT_LIMIT_S: Final = 5.0
+
+EndOfConnection = str
+Serve = Callable[[aiormq.abc.AbstractConnection], Awaitable[EndOfConnection]]
+
+
+async def keep_connected(amqp_url: str, name: str, serve: Serve) -> None:
+    """Connects, serves until the connection ends, and starts again after a second; for ever, until cancelled."""
+    while True:
+        try:
+            async with asyncio.timeout(CONNECT_LIMIT_S):
+                connection = await aiormq.connect(with_options(amqp_url, name.replace(" ", "-")))
+            try:
+                log.info("rabbitmq_connected", connection=name)
+                reason = await serve(connection)
+            finally:
+                await _close(connection)
+        except BROKER_AWAY as error:
+            reason = type(error).__name__
+        log.warning("rabbitmq_disconnected", connection=name, reason=reason)
+        await asyncio.sleep(RECONNECT_S)
+
+
+async def ended(connection: aiormq.abc.AbstractConnection, channel: aiormq.abc.AbstractChannel) -> EndOfConnection:
+    """Returns why, once the connection or channel has closed, or RabbitMQ has cancelled a consumer on the channel."""
+    cancelled = asyncio.get_running_loop().create_future()
+
+    def on_cancel(_frame: commands.Basic.Cancel) -> None:
+        if not cancelled.done():
+            cancelled.set_result(None)
+
+    assert isinstance(channel, aiormq.Channel)  # noqa: S101 - the interface does not show the callbacks
+    channel.on_consumer_cancel_callbacks.add(on_cancel)
+    await asyncio.wait({cancelled, connection.closing, channel.closing}, return_when=asyncio.FIRST_COMPLETED)
+    return "consumer cancelled" if cancelled.done() else "closed"
+
+
+async def _close(connection: aiormq.abc.AbstractConnection) -> None:
+    with contextlib.suppress(*BROKER_AWAY):
+        async with asyncio.timeout(CONNECT_LIMIT_S):
+            await connection.close()

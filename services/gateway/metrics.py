@@ -1,0 +1,50 @@
+"""The gateway's figures for Prometheus, on a registry of their own."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+WAITS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 10.0, 30.0)
+
+
+class Figures:
+    """What is counted. Labels are of closed sets: operations, states, problem codes; never ids."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.writes = Counter(
+            "parley_gateway_writes_total",
+            "Writes that RabbitMQ confirmed, by operation and what they were answered with",
+            ["operation", "answer"],
+            registry=self.registry,
+        )
+        self.waits = Histogram(
+            "parley_gateway_write_seconds",
+            "From taking a write to its answer",
+            ["operation"],
+            buckets=WAITS_S,
+            registry=self.registry,
+        )
+        self.publish_failures = Counter(
+            "parley_gateway_publish_failures_total",
+            "Writes that RabbitMQ did not confirm: refused (away, full), unknown (no answer), held back (after an unknown)",
+            ["reason"],
+            registry=self.registry,
+        )
+        self.problems = Counter(
+            "parley_gateway_problems_total", "Requests answered with a problem", ["code"], registry=self.registry
+        )
+        self.queries = Histogram(
+            "parley_gateway_query_seconds",
+            "Questions passed on to threads",
+            ["answer"],
+            buckets=WAITS_S,
+            registry=self.registry,
+        )
+        self.live_connections = Gauge(
+            "parley_gateway_live_connections", "Open connections to live events", registry=self.registry
+        )
+        self.live_cut_off = Counter(
+            "parley_gateway_live_cut_off_total", "Live connections that read too slowly", registry=self.registry
+        )
+        self.live_resyncs = Counter(
+            "parley_gateway_live_resyncs_total", "Live connections told to read everything anew", registry=self.registry
+        )

@@ -1,0 +1,35 @@
+"""What routes work with: the application's parts, made once by `app.build`'s lifespan."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from services.gateway.auth import CheckedTokens
+from services.gateway.command_ids import CommandIds
+from services.gateway.commands import Commands
+from services.gateway.live.clients import Clients
+from services.gateway.live.feed import Feed
+from services.gateway.metrics import Figures
+from services.gateway.settings import GatewaySettings
+from services.gateway.threads import Threads
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    settings: GatewaySettings
+    figures: Figures
+    tokens: CheckedTokens
+    command_ids: CommandIds
+    commands: Commands
+    threads: Threads
+    feed: Feed
+    clients: Clients
+
+
+def _parts(request: Request) -> Parts:
+    parts: Parts = request.app.state.parts
+    return parts
+
+
+TheParts = Annotated[Parts, Depends(_parts)]

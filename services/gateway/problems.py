@@ -1,0 +1,111 @@
+"""Errors as problem documents (RFC 9457): whatever goes wrong anywhere below a route becomes one here."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+
+from services.gateway.metrics import Figures
+from shared.errors import PROBLEM_MEDIA_TYPE, FieldError, Problem, ProblemError, problem, refuse
+
+log = structlog.get_logger(__name__)
+
+MAX_FIELD_ERRORS = 20
+
+# What HTTP itself can refuse, beyond the codes that all services share.
+HTTP_CODES: Mapping[int, tuple[str, str]] = {
+    400: ("bad_request", "The request is not valid HTTP for this"),
+    405: ("method_not_allowed", "This address does not take that method"),
+    408: ("timeout", "The request came in too slowly"),
+    414: ("address_too_long", "The address is too long"),
+    415: ("unsupported_media_type", "The body must be JSON"),
+    431: ("headers_too_large", "The headers are too large"),
+}
+
+
+def http_problem(status: int, detail: str) -> Problem:
+    """The problem document of a status that HTTP itself gives."""
+    code, title = HTTP_CODES.get(status, ("http", HTTPStatus(status).phrase))
+    return Problem(type=f"urn:parley:problem:{code}", title=title, status=status, detail=detail)
+
+
+def answer(problem: Problem, *, headers: Mapping[str, str] | None = None) -> Response:
+    """The document as an HTTP answer; a 401 says which scheme to use."""
+    said = dict(headers or {})
+    if problem.status == HTTPStatus.UNAUTHORIZED:
+        said.setdefault("WWW-Authenticate", 'Bearer realm="parley", error="invalid_token"')
+    body = problem.model_dump_json(exclude_none=True)
+    return Response(body, status_code=problem.status, media_type=PROBLEM_MEDIA_TYPE, headers=said)
+
+
+def unavailable(detail: str, *, retry_after_s: int = 1, **members: Any) -> ProblemError:
+    """503 with Retry-After: something that we need is away, and will be back."""
+    return ProblemError(problem("unavailable", detail, **members), retry_after_s=retry_after_s)
+
+
+def invalid(errors: Iterable[Mapping[str, Any]], *, skip: int = 0) -> ProblemError:
+    """422 with the field and the message of each of pydantic's errors, never the value. `skip` leaves out the first parts of a place."""
+    fields = [FieldError(field=_place(error["loc"][skip:]), message=error["msg"]) for error in errors]
+    return invalid_fields(fields)
+
+
+def invalid_fields(fields: Sequence[FieldError]) -> ProblemError:
+    first = fields[0]
+    return refuse("invalid_request", f"{first.field}: {first.message}", errors=list(fields[:MAX_FIELD_ERRORS]))
+
+
+def _place(parts: Sequence[object]) -> str:
+    return ".".join(str(part) for part in parts) or "body"
+
+
+def install(app: FastAPI, *, methods_of: "MethodsOf", figures: Figures) -> None:
+    """Makes every error of the application a problem document."""
+
+    async def on_problem(_request: Request, error: Exception) -> Response:
+        assert isinstance(error, ProblemError)  # noqa: S101 - what it is registered for
+        figures.problems.labels(code=error.problem.code).inc()
+        retry = {} if error.retry_after_s is None else {"Retry-After": str(error.retry_after_s)}
+        return answer(error.problem, headers=retry)
+
+    async def on_invalid(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)  # noqa: S101 - what it is registered for
+        return await on_problem(request, invalid(error.errors(), skip=1))
+
+    async def on_http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)  # noqa: S101 - what it is registered for
+        if error.status_code == HTTPStatus.NOT_FOUND:
+            return answer(problem("not_found", "There is nothing at this address. See /docs for what there is."))
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            allowed = ", ".join(methods_of(request.url.path))
+            return answer(http_problem(405, f"This address takes {allowed}."), headers={"Allow": allowed})
+        return answer(http_problem(error.status_code, str(error.detail)))
+
+    app.add_exception_handler(ProblemError, on_problem)
+    app.add_exception_handler(RequestValidationError, on_invalid)
+    app.add_exception_handler(HTTPException, on_http)
+
+
+class MethodsOf:
+    """Which methods an address takes, over all routes (Starlette's own 405 knows the first route's only)."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._app = app
+
+    def __call__(self, path: str) -> list[str]:
+        asked = path.strip("/").split("/")
+        found = set[str]()
+        for template, operations in self._app.openapi()["paths"].items():
+            if _fits(template.strip("/").split("/"), asked):
+                found |= {method.upper() for method in operations if method != "parameters"}
+        return sorted(found)
+
+
+def _fits(template: Sequence[str], asked: Sequence[str]) -> bool:
+    return len(template) == len(asked) and all(
+        part.startswith("{") or part == other for part, other in zip(template, asked, strict=True)
+    )

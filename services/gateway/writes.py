@@ -1,0 +1,124 @@
+"""How a write is asked: by whom, under which key, and with how much patience; and the heading of its command."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Annotated, Final, TypedDict
+
+from fastapi import Depends, Header, Request
+
+from services.gateway import prefer, problems
+from services.gateway.auth import SignedInCaller
+from services.gateway.command_ids import CommandIds, uuid7
+from services.gateway.prefer import Preference
+from shared.callers import Caller
+from shared.errors import FieldError
+from shared.fields import OrderId
+from shared.tokens import SignedIn
+
+TRACEPARENT_CHARACTERS: Final = 55
+
+
+class Heading(TypedDict):
+    """What the envelope of every command says."""
+
+    id: str
+    stamp: str
+    time: datetime
+    subject: str | None
+    traceparent: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One request that changes something. `accepted_at` has MongoDB's precision."""
+
+    signed_in: SignedIn
+    ids: CommandIds
+    key: str | None = None
+    preference: Preference = Preference()
+    traceparent: str | None = None
+    accepted_at: datetime = field(default_factory=lambda: _to_milliseconds(datetime.now(UTC)))
+
+    @property
+    def caller(self) -> Caller:
+        return self.signed_in.caller
+
+    def heading(self, operation: str, order_id: OrderId | None = None, *, key: str | None = None) -> Heading:
+        """The heading of this write's command. `key` stands in for an Idempotency-Key where the body brings one."""
+        return {
+            "id": self._id(operation, order_id, key or self.key),
+            "stamp": str(uuid7()),
+            "time": self.accepted_at,
+            "subject": order_id,
+            "traceparent": self.traceparent,
+        }
+
+    def _id(self, operation: str, order_id: OrderId | None, key: str | None) -> str:
+        if key is None:
+            return self.ids.new(self.caller.key)
+        return self.ids.for_key(self.caller.key, operation, order_id, key)
+
+
+def _to_milliseconds(moment: datetime) -> datetime:
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        pattern=r"^[\x20-\x7e]+$",
+        description="Names this write: a repetition under the same key is the same write and gets the same answer.",
+        examples=["0b6f2c1e-1"],
+    ),
+]
+Prefer = Annotated[
+    str | None,
+    Header(
+        alias="Prefer",
+        max_length=200,
+        description="`respond-async`: 202 at once. `wait=n`: wait up to n seconds (at most 30; 3 without it) for the outcome.",
+        examples=["wait=10"],
+    ),
+]
+IfMatch = Annotated[
+    str | None,
+    Header(
+        alias="If-Match",
+        max_length=100,
+        pattern=r'^("[!#-~]*"|\*)$',
+        description="The dispute's ETag as you saw it; refused with 412 where the dispute is another one by now.",
+    ),
+]
+
+
+async def _write(
+    request: Request, signed_in: SignedInCaller, idempotency_key: IdempotencyKey = None, prefer_: Prefer = None
+) -> Write:
+    if len(request.headers.getlist("idempotency-key")) > 1:
+        raise problems.invalid_fields([FieldError(field="Idempotency-Key", message="must be given once")])
+    return Write(
+        signed_in=signed_in,
+        ids=request.app.state.parts.command_ids,
+        key=idempotency_key,
+        preference=prefer.read(request.headers.getlist("prefer")),
+        traceparent=_traceparent(request.headers.get("traceparent", "")),
+    )
+
+
+async def _write_without_key(request: Request, signed_in: SignedInCaller, prefer_: Prefer = None) -> Write:
+    return await _write(request, signed_in, None, prefer_)
+
+
+WriteRequest = Annotated[Write, Depends(_write)]
+ImportRequest = Annotated[Write, Depends(_write_without_key)]
+
+
+def _traceparent(value: str) -> str | None:
+    """The caller's trace (W3C Trace Context) where it is well-formed."""
+    parts = value.split("-")
+    hexadecimal = all(set(part) <= set("0123456789abcdef") for part in parts)
+    good = len(value) == TRACEPARENT_CHARACTERS and [len(part) for part in parts] == [2, 32, 16, 2] and hexadecimal
+    return value if good else None

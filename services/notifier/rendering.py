@@ -1,0 +1,297 @@
+"""A mail's bytes from what it holds: pure, and the same every time for the same mail."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, tzinfo
+from decimal import Decimal
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP, SMTPUTF8, EmailPolicy
+from email.utils import format_datetime, parseaddr
+from typing import Final
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
+
+from babel import Locale, UnknownLocaleError
+from babel.dates import format_datetime as format_moment
+from babel.numbers import format_currency, format_decimal
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from services.notifier import cleaning
+from services.notifier.contents import Gathered, Mail, OrderShown
+from services.notifier.languages import LANGUAGES, Phrases, language_of
+from shared.events import Recipient
+
+PREVIEW_CHARACTERS: Final = 120
+MAX_HEADER_URL_CHARACTERS: Final = 900
+# Where folding or an encoded word would break what machines read. 998 octets is the longest line (RFC 5322, 2.1.1).
+_NEVER_FOLDED: Final = frozenset({"message-id", "in-reply-to", "references", "list-unsubscribe"})
+
+
+class _MailPolicy(EmailPolicy):
+    """SMTP's policy, but the e-mail package folds a long token into encoded words (python/cpython#80222), which breaks ids and links."""
+
+    def fold_binary(self, name: str, value: str) -> bytes:
+        if name.lower() in _NEVER_FOLDED:
+            return f"{name}: {value}\r\n".encode("ascii")
+        return super().fold_binary(name, value)
+
+
+@dataclass(frozen=True, slots=True)
+class MailSettings:
+    """Who the mails are from, and where their links lead. The URLs hold `{order_id}`."""
+
+    sender: str
+    thread_url: str
+    guest_url: str | None = None
+    unsubscribe_url: str | None = None
+    reply_to: str | None = None
+    time_zone: tzinfo = field(default_factory=lambda: ZoneInfo("UTC"))
+
+    @property
+    def address(self) -> str:
+        return parseaddr(self.sender)[1]
+
+    @property
+    def domain(self) -> str:
+        return _ascii_domain(self.address.rpartition("@")[2])
+
+    @property
+    def shop(self) -> str:
+        """What the mails call the shop: the sender's name, or else its domain."""
+        return cleaning.one_line(parseaddr(self.sender)[0]) or self.domain
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A mail as it goes over the wire, and its Message-ID."""
+
+    content: bytes
+    message_id: str
+    recipient: str
+
+
+@dataclass(frozen=True, slots=True)
+class EntryView:
+    """One entry as the templates show it, all in the reader's language."""
+
+    author: str
+    side: str
+    side_key: str
+    at: str
+    step: str | None
+    details: tuple[tuple[str, str], ...]
+    text: str | None
+    redacted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    thread: str
+    order: str | None
+    unsubscribe: str | None
+
+
+class Renderer:
+    """Holds the templates and the languages' data, which are costly to load; rendering itself reads nothing but its arguments."""
+
+    def __init__(self, settings: MailSettings) -> None:
+        self._settings = settings
+        environment = Environment(
+            loader=PackageLoader("services.notifier"),
+            autoescape=lambda name: name is not None and name.endswith(".html.j2"),
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        environment.filters["lines"] = _as_html_lines
+        self._html = environment.get_template("mail.html.j2")
+        self._text = environment.get_template("mail.txt.j2")
+        for language in LANGUAGES:
+            format_decimal(1, locale=Locale(language))
+
+    def render(self, mail: Mail, entries: Sequence[Gathered], *, locale: str) -> Rendered:
+        """The mail with these entries, in the language of the locale (`de-AT`), or in English where that is not ours."""
+        babel = _babel_locale(locale)
+        phrases = LANGUAGES[language_of(locale)]
+        links = self._links(mail.recipient, mail.order)
+        views = [self._entry_view(entry, phrases, babel) for entry in entries]
+        subject = _subject(mail, entries, phrases)
+        context = {
+            "language": babel.language,
+            "shop": self._settings.shop,
+            "subject": subject,
+            "phrases": phrases,
+            "greeting": phrases.greeting.format(name=cleaning.one_line(mail.recipient.name)),
+            "intro": _counted(phrases.intro_one, phrases.intro_many, len(entries), _about(mail, phrases)),
+            "preview": _preview(views),
+            "entries": views,
+            "order": _order_view(mail.order, phrases, babel),
+            "links": links,
+        }
+        message = self._message(mail, subject, links)
+        message.set_content(_printable_lines(self._text.render(context)), cte="quoted-printable")
+        message.add_alternative(self._html.render(context), subtype="html", cte="quoted-printable")
+        message.set_boundary(f"=_parley_{mail.id}")
+        return Rendered(
+            content=bytes(message),
+            message_id=str(message["Message-ID"]),
+            recipient=_envelope_address(mail.recipient.email),
+        )
+
+    def _message(self, mail: Mail, subject: str, links: Links) -> EmailMessage:
+        settings = self._settings
+        message = EmailMessage(policy=_policy(settings.address, mail.recipient.email))
+        root = f"<order-{_digest(mail.order_id, mail.person)}@{settings.domain}>"
+        message["From"] = _mailbox(*parseaddr(settings.sender))
+        message["To"] = _mailbox(mail.recipient.name, mail.recipient.email)
+        if settings.reply_to is not None:
+            message["Reply-To"] = _mailbox(*parseaddr(settings.reply_to))
+        message["Subject"] = subject
+        message["Date"] = format_datetime(mail.frozen_at)
+        message["Message-ID"] = f"<{mail.id}@{settings.domain}>"
+        message["In-Reply-To"] = root
+        message["References"] = root
+        message["Auto-Submitted"] = "auto-generated"
+        message["X-Auto-Response-Suppress"] = "All"
+        if links.unsubscribe is not None and len(links.unsubscribe) <= MAX_HEADER_URL_CHARACTERS:
+            message["List-Unsubscribe"] = f"<{links.unsubscribe}>"
+            message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+        return message
+
+    def _links(self, recipient: Recipient, order: OrderShown) -> Links:
+        """A guest's link carries its token in the fragment, which browsers send to nobody."""
+        settings = self._settings
+        thread_url, fragment = settings.thread_url, ""
+        if recipient.guest_token is not None:
+            thread_url, fragment = settings.guest_url or settings.thread_url, f"#{quote(recipient.guest_token, safe='')}"
+        unsubscribe = None
+        if settings.unsubscribe_url is not None:
+            unsubscribe = f"{settings.unsubscribe_url}?token={quote(recipient.unsubscribe_token, safe='')}"
+        return Links(
+            thread=thread_url.replace("{order_id}", quote(order.order_id, safe="")) + fragment,
+            order=order.url,
+            unsubscribe=unsubscribe,
+        )
+
+    def _entry_view(self, entry: Gathered, phrases: Phrases, babel: Locale) -> EntryView:
+        details = []
+        if entry.reason is not None:
+            details.append((phrases.reason, phrases.reasons[entry.reason]))
+        if entry.outcome is not None:
+            details.append((phrases.outcome, phrases.outcomes[entry.outcome]))
+        return EntryView(
+            author=cleaning.one_line(entry.author_name),
+            side=phrases.sides[entry.author_side],
+            side_key=entry.author_side,
+            at=_moment(entry.at, babel, self._settings.time_zone),
+            step={"text": None, "dispute_opened": phrases.opened, "dispute_closed": phrases.closed}[entry.kind],
+            details=tuple(details),
+            text=cleaning.text(entry.text).strip("\n") if entry.text else None,
+            redacted=entry.redacted,
+        )
+
+
+def _subject(mail: Mail, entries: Sequence[Gathered], phrases: Phrases) -> str:
+    """Says the newest dispute step where there is one, else how many messages."""
+    about = _about(mail, phrases)
+    steps = [entry.kind for entry in entries if entry.kind != "text"]
+    if steps:
+        template = phrases.subject_opened if steps[-1] == "dispute_opened" else phrases.subject_closed
+        return template.format(about=about)
+    return _counted(phrases.subject_one, phrases.subject_many, len(entries), about)
+
+
+def _about(mail: Mail, phrases: Phrases) -> str:
+    template = phrases.your_order if mail.recipient.inbox == "customer" else phrases.the_order
+    return template.format(order=mail.order_id)
+
+
+def _counted(one: str, many: str, count: int, about: str) -> str:
+    return (one if count == 1 else many).format(count=count, about=about)
+
+
+def _preview(views: Sequence[EntryView]) -> str:
+    """What an inbox shows behind the subject: who wrote the newest entry, and how it begins."""
+    newest = views[-1]
+    said = " ".join((newest.text or newest.step or "")[: PREVIEW_CHARACTERS * 2].split())
+    return f"{newest.author}: {said}"[:PREVIEW_CHARACTERS]
+
+
+def _order_view(order: OrderShown, phrases: Phrases, babel: Locale) -> dict[str, object]:
+    rows = [
+        {
+            "quantity": format_decimal(item.quantity, locale=babel),
+            "name": cleaning.one_line(item.name) or cleaning.one_line(item.sku),
+            "price": _money(item.price, order.currency, babel),
+        }
+        for item in order.items
+    ]
+    more = phrases.more_items.format(count=order.more_items) if order.more_items else None
+    heading = phrases.order_heading.format(order=order.order_id)
+    return {"heading": heading, "rows": rows, "more": more, "total": _money(order.total, order.currency, babel)}
+
+
+def _money(amount: str, currency: str, babel: Locale) -> str:
+    return str(format_currency(Decimal(amount), currency, locale=babel))
+
+
+def _moment(moment: datetime, babel: Locale, time_zone: tzinfo) -> str:
+    local = moment.astimezone(time_zone)
+    return f"{format_moment(local, 'medium', locale=babel)} {local.tzname()}"
+
+
+def _babel_locale(locale: str) -> Locale:
+    """How dates and money are written: the region's way where Babel knows it, else the language's."""
+    language = language_of(locale)
+    parts = locale.replace("_", "-").split("-")
+    if parts[0].lower() != language:
+        return Locale(language)
+    try:
+        return Locale.parse(locale.replace("_", "-"), sep="-")
+    except (UnknownLocaleError, ValueError):
+        return Locale(language)
+
+
+def _as_html_lines(text: str) -> Markup:
+    """The text escaped, with its line breaks and leading blanks kept; `white-space: pre-wrap` is not understood everywhere."""
+    lines = []
+    for line in text.split("\n"):
+        unindented = line.lstrip(" \t")
+        indent = line[: len(line) - len(unindented)].replace("\t", "    ")
+        lines.append(Markup("&nbsp;") * len(indent[:40]) + escape(unindented))
+    return Markup("<br>\n").join(lines)
+
+
+def _printable_lines(text: str) -> str:
+    """No blanks at the end of lines, never more than one empty line of ours in a row at the end."""
+    return "\n".join(line.rstrip() for line in text.split("\n")).strip("\n") + "\n"
+
+
+def _policy(*addresses: str) -> EmailPolicy:
+    """Headers in ASCII, but where an address has no ASCII form they are UTF-8, and the server must have SMTPUTF8."""
+    base = SMTP if all(_envelope_address(address).isascii() for address in addresses) else SMTPUTF8
+    return _MailPolicy(linesep=base.linesep, utf8=base.utf8, raise_on_defect=False)
+
+
+def _mailbox(name: str, address: str) -> Address:
+    local, _, domain = address.rpartition("@")
+    return Address(display_name=cleaning.one_line(name), username=local, domain=_ascii_domain(domain))
+
+
+def _envelope_address(address: str) -> str:
+    local, _, domain = address.rpartition("@")
+    return f"{local}@{_ascii_domain(domain)}"
+
+
+def _ascii_domain(domain: str) -> str:
+    try:
+        return domain.encode("idna").decode("ascii")
+    except UnicodeError:
+        return domain
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]

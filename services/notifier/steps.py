@@ -1,0 +1,186 @@
+"""The ledger's steps as MongoDB updates: each is one atomic change of one document, timed by the database's clock ($$NOW). Pure."""
+
+from typing import Any, Final
+
+from services.notifier.contents import Gathered, OrderShown, is_urgent
+from shared.events import Recipient
+
+Stage = dict[str, Any]
+
+HISTORY_KEPT: Final = 60
+ENTRY_WEIGHT: Final = 5_000
+"""What an entry weighs besides its text, so that very many short ones fill a mail too."""
+
+DUE: Final[Stage] = {"$expr": {"$lte": ["$wake_at", "$$NOW"]}}
+
+# After the end nobody needs texts, addresses and tokens any more; ids, times and states stay, for tracing and for `taken`.
+FORGET: Final[Stage] = {
+    "entries": {
+        "$map": {
+            "input": "$entries",
+            "as": "entry",
+            "in": {"event_id": "$$entry.event_id", "id": "$$entry.id", "seq": "$$entry.seq", "kind": "$$entry.kind"},
+        }
+    },
+    "recipient": {"inbox": "$recipient.inbox", "locale": "$recipient.locale"},
+    "order": "$$REMOVE",
+    "rendered": "$$REMOVE",
+}
+AT_REST: Final[Stage] = {"alive": "$$REMOVE", "wake_at": "$$REMOVE", "ended_at": "$$NOW"}
+
+
+def in_s(seconds: float) -> Stage:
+    """The moment this many seconds from now."""
+    return {"$add": ["$$NOW", round(seconds * 1000)]}
+
+
+def literal(value: object) -> Stage:
+    """The value itself: a text that begins with `$` must not be read as a field."""
+    return {"$literal": value}
+
+
+def history(step: str, **details: object) -> Stage:
+    """The list of steps with this one at its end. Keeps the newest ones, so that a mail cannot outgrow its document."""
+    written: Stage = {"at": "$$NOW", "step": step, "fence": {"$ifNull": ["$fence", 0]}}
+    written |= {name: literal(value) for name, value in details.items() if value is not None}
+    return {"$slice": [{"$concatArrays": [{"$ifNull": ["$history", []]}, [written]]}, -HISTORY_KEPT]}
+
+
+def weight(entry: Gathered) -> int:
+    return ENTRY_WEIGHT + len((entry.text or "").encode())
+
+
+def take(
+    *, mail_id: str, key: str, entry: Gathered, recipient: Recipient, order: OrderShown, delay_s: float
+) -> list[Stage]:
+    """Puts an entry into the open mail, or makes one. Of several entries, the newest says address and language, the newest order wins."""
+    is_newest = {"$gte": [entry.seq, {"$ifNull": ["$last_seq", -1]}]}
+    has_newest_order = {"$gte": [order.version, {"$ifNull": ["$order.version", -1]}]}
+    due = "$$NOW" if is_urgent(entry.kind) else in_s(delay_s)
+    return [
+        {
+            "$set": {
+                "_id": {"$ifNull": ["$_id", mail_id]},
+                "alive": True,
+                "created_at": {"$ifNull": ["$created_at", "$$NOW"]},
+                "fence": {"$ifNull": ["$fence", 0]},
+                "taken": {"$concatArrays": [{"$ifNull": ["$taken", []]}, [literal(key)]]},
+                "entries": {"$concatArrays": [{"$ifNull": ["$entries", []]}, [literal(entry.model_dump())]]},
+                "weight": {"$add": [{"$ifNull": ["$weight", 0]}, weight(entry)]},
+                "recipient": _if(is_newest, literal(recipient.model_dump(mode="json")), "$recipient"),
+                "order": _if(has_newest_order, literal(order.model_dump(mode="json")), "$order"),
+                "last_seq": {"$max": ["$last_seq", entry.seq]},
+                "wake_at": {"$min": ["$wake_at", due]},
+                "history": history("taken", event_id=entry.event_id, seq=entry.seq),
+            }
+        }
+    ]
+
+
+def close_full() -> list[Stage]:
+    """A mail that holds as much as a mail may goes out now; what comes next gathers in another."""
+    return [{"$set": {"state": "pending", "wake_at": "$$NOW", "history": history("full")}}]
+
+
+def lease(*, lease_s: float, holder: str) -> list[Stage]:
+    """Freezes the mail and gives it to one sender for a time, under a new fence number."""
+    return [
+        {
+            "$set": {
+                "state": "leased",
+                "fence": {"$add": ["$fence", 1]},
+                "due_at": "$wake_at",
+                "wake_at": in_s(lease_s),
+                "frozen_at": {"$ifNull": ["$frozen_at", "$$NOW"]},
+                "history": history("leased", holder=holder),
+            }
+        }
+    ]
+
+
+def transmitting(*, rendered: bytes, message_id: str) -> list[Stage]:
+    """From here on the bytes may have left us, so they are kept: a repetition must be the same."""
+    kept = {"rendered": literal(rendered), "message_id": literal(message_id)}
+    return [{"$set": {"state": "transmitting", **kept, "history": history("transmitting")}}]
+
+
+def sent(*, reply: str) -> list[Stage]:
+    return [{"$set": {"state": "sent", **AT_REST, "history": history("sent", reply=reply)}}, {"$set": FORGET}]
+
+
+def skipped(*, why: str) -> list[Stage]:
+    return [{"$set": {"state": "skipped", **AT_REST, "history": history("skipped", why=why)}}, {"$set": FORGET}]
+
+
+def failed(*, code: int | None, text: str) -> list[Stage]:
+    """Ends where an operator sees it, with all that another try would need."""
+    error = {"code": literal(code), "text": literal(text)}
+    return [{"$set": {"state": "failed", **AT_REST, "error": error, "history": history("failed", code=code, text=text)}}]
+
+
+def put_back(*, code: int | None, text: str, pause_s: float, give_up_s: float) -> list[Stage]:
+    """Comes back after the pause; where it has been failing for too long, it has failed."""
+    since = {"$ifNull": ["$failing_since", "$$NOW"]}
+    given_up = {"$gte": [{"$subtract": ["$$NOW", since]}, round(give_up_s * 1000)]}
+    return [
+        {
+            "$set": {
+                "state": _if(given_up, "failed", "pending"),
+                "alive": _if(given_up, "$$REMOVE", True),
+                "wake_at": _if(given_up, "$$REMOVE", in_s(pause_s)),
+                "ended_at": _if(given_up, "$$NOW", "$$REMOVE"),
+                "failing_since": since,
+                "attempts": {"$add": [{"$ifNull": ["$attempts", 0]}, 1]},
+                "error": {"code": literal(code), "text": literal(text)},
+                "history": history("put_back", code=code, text=text),
+            }
+        }
+    ]
+
+
+def released(*, why: str) -> list[Stage]:
+    """As if it had not been leased: due now, and no attempt has been made."""
+    return [{"$set": {"state": "pending", "wake_at": "$$NOW", "history": history("released", why=why)}}]
+
+
+def ambiguous(*, why: str, resend: bool, pause_s: float) -> list[Stage]:
+    """Nobody knows whether it was accepted: sent once more where that is wanted, and else (or the second time) left to an operator."""
+    again = {"$and": [resend, {"$eq": [{"$ifNull": ["$ambiguities", 0]}, 0]}]}
+    return [
+        {
+            "$set": {
+                "state": _if(again, "pending", "ambiguous"),
+                "alive": _if(again, True, "$$REMOVE"),
+                "wake_at": _if(again, in_s(pause_s), "$$REMOVE"),
+                "ended_at": _if(again, "$$REMOVE", "$$NOW"),
+                "ambiguities": {"$add": [{"$ifNull": ["$ambiguities", 0]}, 1]},
+                "history": history("ambiguous", why=why),
+            }
+        }
+    ]
+
+
+def redacted(message_id: str) -> list[Stage]:
+    """Takes a text out. Bytes that held it are rendered anew; a sender that holds the mail loses it, unless it is transmitting."""
+    entry = {"$cond": [{"$eq": ["$$entry.id", message_id]}, _textless("$$entry"), "$$entry"]}
+    leased = {"$eq": ["$state", "leased"]}
+    return [
+        {
+            "$set": {
+                "entries": {"$map": {"input": "$entries", "as": "entry", "in": entry}},
+                "rendered": "$$REMOVE",
+                "state": _if(leased, "pending", "$state"),
+                "fence": _if(leased, {"$add": ["$fence", 1]}, "$fence"),
+                "wake_at": _if(leased, "$$NOW", {"$ifNull": ["$wake_at", "$$REMOVE"]}),
+                "history": history("redacted", message_id=message_id),
+            }
+        }
+    ]
+
+
+def _textless(entry: str) -> Stage:
+    return {"$mergeObjects": [entry, {"text": None, "redacted": True}]}
+
+
+def _if(condition: Stage, then: object, otherwise: object) -> Stage:
+    return {"$cond": [condition, then, otherwise]}

@@ -1,0 +1,168 @@
+"""Puts threads together: the worker that applies commands and keeps orders, and the API that answers queries."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import structlog
+from fastapi import FastAPI
+from faststream.rabbit import RabbitBroker
+from prometheus_client import CollectorRegistry
+from pymongo import AsyncMongoClient
+
+from services.threads import indexes, order_events, queries
+from services.threads.announcements import Announcements
+from services.threads.commit import Committer
+from services.threads.consumers import CommandConsumer
+from services.threads.effects import Effects
+from services.threads.entries import Log
+from services.threads.finish import Finisher
+from services.threads.guesses import Guesses
+from services.threads.marks import Marks
+from services.threads.metrics import Metrics
+from services.threads.order_events import OrderEvents
+from services.threads.orders import Orders
+from services.threads.outcomes import Outcomes
+from services.threads.people import People
+from services.threads.problems import install_problem_handlers
+from services.threads.projection import Projection
+from services.threads.recipients import SHOP_MAILBOX, Addressee
+from services.threads.replies import Replies
+from services.threads.settings import Settings
+from services.threads.sweeper import Sweeper
+from services.threads.writer import Writer
+from shared import jwks, probes
+from shared.delivery import Publisher
+from shared.mongo import Database, connect, database, is_away
+from shared.probes import Check, Probes
+
+log = structlog.get_logger(__name__)
+
+START_PAUSE_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """Everything that applies commands and order events; several may run side by side."""
+
+    publisher: Publisher
+    commands: CommandConsumer
+    order_events: RabbitBroker
+    sweeper: Sweeper
+
+    async def run(self, store: Database) -> None:
+        """Starts once the indexes stand (they are what makes an entry once), then sweeps until cancelled."""
+        self.publisher.start()
+        await _until_indexed(store)
+        self.commands.start()
+        await self.order_events.start()
+        log.info("worker_started")
+        await self.sweeper.run()
+
+    async def stop(self, *, within_s: float) -> None:
+        await self.commands.stop(within_s=within_s)
+        await self.order_events.stop()
+        await self.publisher.close()
+
+
+def build(settings: Settings) -> FastAPI:
+    """The application of one process; connects when it is started, and starts while RabbitMQ or MongoDB are away."""
+    registry = CollectorRegistry()
+    client = connect(settings.mongo_url.get_secret_value(), name="threads")
+    store = database(client, settings.mongo_database)
+    worker = build_worker(settings, store, Metrics(registry)) if "worker" in settings.role_set else None
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        running = asyncio.create_task(worker.run(store) if worker is not None else _until_indexed(store))
+        try:
+            yield
+        finally:
+            if worker is not None:
+                await worker.stop(within_s=settings.shutdown_grace_s)
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            await client.close()
+
+    app = FastAPI(title="Parley threads", lifespan=lifespan, docs_url=None, redoc_url=None)
+    install_problem_handlers(app)
+    app.include_router(probes.routes(Probes(_checks(client, worker)), registry))
+    if "api" in settings.role_set:
+        secret = settings.link_secret.get_secret_value()
+        app.include_router(queries.build_router(database=store, tokens=jwks.tokens(settings), link_secret=secret))
+    return app
+
+
+def build_worker(settings: Settings, store: Database, metrics: Metrics) -> Worker:
+    amqp_url = settings.amqp_url.get_secret_value()
+    publisher = Publisher(amqp_url, name="threads-publish")
+    entries, orders, people, projection = Log(store), Orders(store), People(store), Projection(store)
+    finisher = Finisher(
+        entries=entries,
+        projection=projection,
+        orders=orders,
+        people=people,
+        announcements=Announcements(
+            link_secret=settings.link_secret.get_secret_value(), administrators=_administrators(settings)
+        ),
+        publisher=publisher,
+    )
+    marks = Marks(store, log=entries, projection=projection)
+    committer = Committer(
+        log=entries,
+        outcomes=Outcomes(store),
+        orders=orders,
+        writer=Writer(log=entries, guesses=Guesses(store, log=entries, orders=orders), metrics=metrics),
+        effects=Effects(log=entries, marks=marks, people=people, orders=orders),
+        finisher=finisher,
+        replies=Replies(publisher),
+        publisher=publisher,
+        metrics=metrics,
+    )
+    handler = OrderEvents(orders=orders, projection=projection)
+    return Worker(
+        publisher=publisher,
+        commands=CommandConsumer(
+            amqp_url, committer=committer, publisher=publisher, metrics=metrics, group_max=settings.group_max
+        ),
+        order_events=order_events.subscribe(amqp_url, handler=handler, publisher=publisher),
+        sweeper=Sweeper(entries=entries, orders=orders, finisher=finisher, metrics=metrics),
+    )
+
+
+def _administrators(settings: Settings) -> Addressee | None:
+    if settings.admin_email is None:
+        return None
+    return Addressee(SHOP_MAILBOX, "shop", "Administrators", settings.admin_email, settings.admin_locale)
+
+
+async def _until_indexed(store: Database) -> None:
+    """Waits for MongoDB, as long as it takes, and makes the indexes."""
+    while True:
+        try:
+            await indexes.ensure(store)
+            return
+        except Exception as error:
+            if not is_away(error):
+                raise
+            log.warning("mongodb_not_there_yet", error=type(error).__name__)
+            await asyncio.sleep(START_PAUSE_S)
+
+
+def _checks(client: AsyncMongoClient[dict[str, Any]], worker: Worker | None) -> dict[str, Check]:
+    async def mongodb() -> str | None:
+        await client.admin.command("ping")
+        return None
+
+    async def rabbitmq() -> str | None:
+        return None if worker is None or worker.publisher.is_connected else "not connected"
+
+    async def consumers() -> str | None:
+        return None if worker is None or worker.commands.is_consuming else "not consuming commands"
+
+    checks: dict[str, Check] = {"mongodb": mongodb}
+    if worker is not None:
+        checks |= {"rabbitmq": rabbitmq, "consumers": consumers}
+    return checks

@@ -1,0 +1,214 @@
+"""The commit: one group of commands is decided, inserted together, and finished; every promise about them is kept here.
+
+Known commands first; the insert is the compare-and-set; nothing is answered or acknowledged before its effect is stored.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from services.threads import answers
+from services.threads.access import Parties
+from services.threads.effects import Applied, EffectCommand, Effects
+from services.threads.entries import Log
+from services.threads.finish import Finisher
+from services.threads.metrics import Metrics
+from services.threads.orders import Orders
+from services.threads.outcomes import Outcome, Outcomes
+from services.threads.replies import Replies
+from services.threads.thread import Entry
+from services.threads.work import Work, later
+from services.threads.writer import Writer
+from shared.commands import (
+    CommandOutcome,
+    MarkRead,
+    MarkThreadsRead,
+    RedactMessage,
+    SetPreferences,
+    WatchThread,
+)
+from shared.delivery import Outgoing, Publisher
+
+
+@dataclass(slots=True)
+class _Group:
+    """What a group of commands has come to so far."""
+
+    entries: dict[str, Entry] = field(default_factory=dict)
+    answered_by_entry: dict[str, Work] = field(default_factory=dict)
+    parties: dict[str, Parties] = field(default_factory=dict)
+
+
+class Committer:
+    def __init__(
+        self,
+        *,
+        log: Log,
+        outcomes: Outcomes,
+        orders: Orders,
+        writer: Writer,
+        effects: Effects,
+        finisher: Finisher,
+        replies: Replies,
+        publisher: Publisher,
+        metrics: Metrics,
+    ) -> None:
+        self._log, self._outcomes, self._orders, self._writer = log, outcomes, orders, writer
+        self._effects, self._finisher, self._replies = effects, finisher, replies
+        self._publisher, self._metrics = publisher, metrics
+
+    async def commit(self, works: Sequence[Work]) -> None:
+        """Returns when every one of these commands may be acknowledged. May run twice, also after a failure half-way."""
+        first: dict[str, Work] = {}
+        copies = [work for work in works if first.setdefault(work.command.id, work) is not work]
+        await self._commit(list(first.values()))
+        if copies:
+            await self.commit(copies)
+
+    async def _commit(self, works: list[Work]) -> None:
+        group = _Group()
+        fresh = await self._set_known_aside(works, group)
+        await self._commit_entries([work for work in fresh if work.makes_entry], group)
+        await self._finish(group)
+        await asyncio.gather(*(self._apply(work) for work in fresh if not work.makes_entry))
+
+    async def park(self, work: Work) -> None:
+        """Says of a command that goes to the dead-letter queue that it is parked there, to whoever waits or asks."""
+        answer = answers.parked(work.command.id, work.order_id)
+        await self._outcomes.park(_outcome(work, answer), now=datetime.now(UTC))
+        self._answer(work, answer)
+
+    # Known commands: answered as the first time, and never decided again.
+
+    async def _set_known_aside(self, works: list[Work], group: _Group) -> list[Work]:
+        ids = [work.command.id for work in works]
+        entries, outcomes = await asyncio.gather(self._log.find(ids), self._outcomes.find(ids))
+        unfinished = await self._log.find_unfinished(entries) if entries else set()
+        fresh = []
+        for work in works:
+            entry, outcome = entries.get(work.command.id), outcomes.get(work.command.id)
+            if entry is not None:
+                self._repeat_entry(work, entry, group, unfinished=entry.id in unfinished)
+            elif outcome is not None and not _must_apply_again(work, outcome):
+                self._repeat_outcome(work, outcome)
+            else:
+                fresh.append(work)
+        return fresh
+
+    def _repeat_entry(self, work: Work, entry: Entry, group: _Group, *, unfinished: bool) -> None:
+        self._metrics.commands.labels("repeated").inc()
+        if unfinished:
+            group.entries[entry.id] = entry
+        if entry.digest != work.digest:
+            self._answer(work, answers.other_content(work.command.id, work.order_id))
+        elif unfinished:
+            group.answered_by_entry[entry.id] = work
+        else:
+            self._answer(work, answers.of_entry(entry))
+
+    def _repeat_outcome(self, work: Work, outcome: Outcome) -> None:
+        self._metrics.commands.labels("repeated").inc()
+        same = outcome.digest == work.digest
+        self._answer(work, outcome.answer if same else answers.other_content(work.command.id, work.order_id))
+
+    # Commands that make an entry.
+
+    async def _commit_entries(self, works: list[Work], group: _Group) -> None:
+        if not works:
+            return
+        written = await self._writer.write(works, settled_before=await self._settled_predecessors(works))
+        group.parties |= written.parties
+        for work, entry in written.entries:
+            self._metrics.commands.labels("applied").inc()
+            group.entries[entry.id] = entry
+            group.answered_by_entry[entry.id] = work
+        await self._refuse(written.refused)
+        await self._publish(written.outgoing)
+
+    async def _settled_predecessors(self, works: Sequence[Work]) -> set[str]:
+        """Which of the posts that these wait for are committed or refused already."""
+        ids = {work.waits_for for work in works if work.waits_for is not None}
+        if not ids:
+            return set()
+        entries, outcomes = await asyncio.gather(self._log.find(ids), self._outcomes.find(ids))
+        return set(entries) | set(outcomes)
+
+    async def _refuse(self, refused: Sequence[tuple[Work, CommandOutcome]]) -> None:
+        """Keeps the outcomes, then answers with what stands: another worker may have been first, and an entry is the truth."""
+        if not refused:
+            return
+        await self._outcomes.keep([_outcome(work, answer) for work, answer in refused], now=datetime.now(UTC))
+        ids = [work.command.id for work, _ in refused]
+        entries, outcomes = await asyncio.gather(self._log.find(ids), self._outcomes.find(ids))
+        for work, answer in refused:
+            self._metrics.commands.labels(answer.state).inc()
+            entry, stands = entries.get(work.command.id), outcomes.get(work.command.id)
+            if entry is not None:
+                answer = answers.of_entry(entry)  # noqa: PLW2901 - the entry is the truth
+            elif stands is not None:
+                answer = stands.answer  # noqa: PLW2901 - the first answer is the answer
+            self._answer(work, answer)
+
+    async def _finish(self, group: _Group) -> None:
+        missing = {entry.order_id for entry in group.entries.values()} - set(group.parties)
+        if missing:
+            group.parties |= await self._orders.parties(list(missing))
+
+        def answer(entries: Sequence[Entry]) -> None:
+            for entry in entries:
+                if (work := group.answered_by_entry.get(entry.id)) is not None:
+                    self._answer(work, _answer_of(work, entry))
+
+        await self._finisher.finish(list(group.entries.values()), group.parties, answer=answer)
+
+    # Commands that make none.
+
+    async def _apply(self, work: Work) -> None:
+        applied = await self._effects.apply(_effect_command(work))
+        problem = applied.answer.problem
+        if problem is not None and problem.code == "not_found" and (retried := later(work)) is not None:
+            await self._publish([retried])
+            return
+        await self._outcomes.keep([_outcome(work, applied.answer)], now=datetime.now(UTC))
+        self._metrics.commands.labels("applied" if problem is None else "rejected").inc()
+        self._answer(work, applied.answer)
+        await self._follow(applied)
+
+    async def _follow(self, applied: Applied) -> None:
+        """The events of an effect have no outbox: they are out before the command is acknowledged."""
+        await self._publish(applied.outgoing)
+        if applied.unfinished:
+            parties = await self._orders.parties([entry.order_id for entry in applied.unfinished])
+            await self._finisher.finish(applied.unfinished, parties, answer=lambda _: None)
+
+    async def _publish(self, messages: Sequence[Outgoing]) -> None:
+        await asyncio.gather(*(self._publisher.publish_until_confirmed(message) for message in messages))
+
+    def _answer(self, work: Work, outcome: CommandOutcome) -> None:
+        self._replies.send(work.message.reply_to, outcome)
+
+
+def _must_apply_again(work: Work, outcome: Outcome) -> bool:
+    """A redelivered copy (same stamp) of an effect: its event may not be out yet, and applying it again harms nothing."""
+    same_copy = (work.command.stamp, work.digest) == (outcome.stamp, outcome.digest)
+    return not work.makes_entry and outcome.answer.state == "done" and same_copy
+
+
+def _answer_of(work: Work, entry: Entry) -> CommandOutcome:
+    """The entry's answer, unless another worker committed other content under the same id meanwhile."""
+    if entry.digest != work.digest:
+        return answers.other_content(work.command.id, work.order_id)
+    return answers.of_entry(entry)
+
+
+def _outcome(work: Work, answer: CommandOutcome) -> Outcome:
+    return Outcome(answer=answer, digest=work.digest, caller=work.caller_key, stamp=work.command.stamp)
+
+
+def _effect_command(work: Work) -> EffectCommand:
+    command: Any = work.command
+    if not isinstance(command, MarkRead | MarkThreadsRead | SetPreferences | WatchThread | RedactMessage):
+        raise TypeError(f"{work.command.type} makes an entry")
+    return command

@@ -1,0 +1,37 @@
+"""The caller themselves: who they are, their badges, and what they want by mail."""
+
+import asyncio
+
+from services.threads import lists, views
+from shared.callers import Caller
+from shared.errors import refuse
+from shared.mongo import Database
+from shared.queries import Me, OpenDisputes, Preferences, Unread
+
+
+async def me(database: Database, caller: Caller) -> Me:
+    """Who the caller is, and the badges of their inbox: two index scans of at most 101 threads each."""
+    unread, disputes = await _badges(database, caller)
+    return Me(
+        id=caller.id,
+        role=caller.role,
+        name=caller.name,
+        inbox=caller.side,
+        seller_id=caller.seller_id,
+        order_id=caller.order_id,
+        unread=unread,
+        open_disputes=disputes,
+    )
+
+
+async def _badges(database: Database, caller: Caller) -> tuple[Unread, OpenDisputes]:
+    if caller.side is None:
+        return Unread(threads=0, messages=0, more=False), OpenDisputes(threads=0, more=False)
+    return await asyncio.gather(lists.unread_badge(database, caller), lists.disputes_badge(database, caller))
+
+
+async def preferences(database: Database, caller: Caller) -> Preferences:
+    """What the caller gets by mail. A service gets none, so there is nothing for it to choose."""
+    if caller.side is None:
+        raise refuse("forbidden", "A service gets no mails, and so has no preferences.")
+    return views.preferences(await database["preferences"].find_one({"_id": caller.key}))

@@ -1,0 +1,32 @@
+"""The worker's figures for Prometheus; no label has an unbounded set of values."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+
+class Metrics:
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.commands = Counter(
+            "parley_commands", "Commands settled, by what became of them", ["outcome"], registry=registry
+        )
+        self.collisions = Counter(
+            "parley_commit_collisions", "Entries for which another writer had taken the place", registry=registry
+        )
+        self.group_size = Histogram(
+            "parley_commit_group_size",
+            "Deliveries committed together",
+            buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512),
+            registry=registry,
+        )
+        self.group_seconds = Histogram(
+            "parley_commit_group_seconds",
+            "From taking a group to acknowledging it",
+            buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
+            registry=registry,
+        )
+        self.swept = Counter("parley_entries_swept", "Entries that the sweeper finished", registry=registry)
+        self.oldest_unfinished = Gauge(
+            "parley_oldest_unfinished_entry_seconds",
+            "Age of the oldest entry whose steps were left behind, 0 when there is none",
+            registry=registry,
+        )
+        self.dead_letters = Counter("parley_dead_letters", "Deliveries dead-lettered", ["queue"], registry=registry)

@@ -1,0 +1,72 @@
+"""Outcomes of commands that made no entry: what a repetition is answered with, kept for 90 days."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from pymongo.errors import BulkWriteError
+
+from services.threads.entries import DUPLICATE_KEY
+from shared.commands import CommandOutcome
+from shared.mongo import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """An outcome as it is kept: with the command's digest, its caller, and the stamp of the copy that was applied."""
+
+    answer: CommandOutcome
+    digest: str
+    caller: str
+    stamp: str
+
+
+class Outcomes:
+    def __init__(self, database: Database) -> None:
+        self._outcomes = database["outcomes"]
+
+    async def find(self, ids: Iterable[str]) -> dict[str, Outcome]:
+        """The kept outcomes, by command id. A parked command has none that counts: it is decided when it is replayed."""
+        found = self._outcomes.find({"_id": {"$in": list(ids)}, "outcome.state": {"$ne": "parked"}})
+        return {document["_id"]: _read(document) for document in await found.to_list()}
+
+    async def keep(self, outcomes: Sequence[Outcome], *, now: datetime) -> None:
+        """Keeps the outcomes; one that is there already stays as it is: the first answer is the answer."""
+        if not outcomes:
+            return
+        await self._unpark([outcome.answer.command_id for outcome in outcomes])
+        try:
+            await self._outcomes.insert_many([_document(outcome, now) for outcome in outcomes], ordered=False)
+        except BulkWriteError as error:
+            details = error.details
+            if details["writeConcernErrors"] or any(e["code"] != DUPLICATE_KEY for e in details["writeErrors"]):
+                raise
+
+    async def park(self, outcome: Outcome, *, now: datetime) -> None:
+        """Says that the command lies in the dead-letter queue, for whoever asks what became of it."""
+        document = _document(outcome, now)
+        await self._outcomes.update_one({"_id": document.pop("_id")}, {"$setOnInsert": document}, upsert=True)
+
+    async def _unpark(self, ids: Sequence[str]) -> None:
+        await self._outcomes.delete_many({"_id": {"$in": list(ids)}, "outcome.state": "parked"})
+
+
+def _document(outcome: Outcome, now: datetime) -> dict[str, object]:
+    return {
+        "_id": outcome.answer.command_id,
+        "order_id": outcome.answer.order_id,
+        "digest": outcome.digest,
+        "caller": outcome.caller,
+        "stamp": outcome.stamp,
+        "outcome": outcome.answer.model_dump(mode="json"),
+        "at": now,
+    }
+
+
+def _read(document: dict[str, object]) -> Outcome:
+    return Outcome(
+        answer=CommandOutcome.model_validate(document["outcome"]),
+        digest=str(document["digest"]),
+        caller=str(document["caller"]),
+        stamp=str(document["stamp"]),
+    )

@@ -1,0 +1,190 @@
+"""The projection `threads`: one document an order, for lists, badges and first guesses.
+
+Three parts, each with a guard of its own: the order's summary (`version`), the thread's newest state (`seq`), and the inboxes' marks
+(`stamp`). A part is written only where the stored one is older, so writing twice or late changes nothing. What lists need
+(`unread`, `lists`, `talks` and the sort positions) is computed by MongoDB from the merged document, in the same update.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pymongo import UpdateOne
+from pymongo.errors import BulkWriteError
+
+from services.threads.entries import DUPLICATE_KEY
+from services.threads.thread import SIDES, Entry
+from shared.fields import Side
+from shared.mongo import Database
+from shared.orders import OrderSnapshot
+
+EXCERPT_CHARACTERS: Final = 140
+INSERT_RACES: Final = 5
+
+Expression = Any
+Stage = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class InboxMark:
+    """The newest mark of an inbox: at `seq`, of which `own` are entries of that side."""
+
+    order_id: str
+    side: Side
+    stamp: str
+    seq: int
+    own: int
+
+
+class Projection:
+    def __init__(self, database: Database) -> None:
+        self._threads = database["threads"]
+
+    async def write_order(self, snapshot: OrderSnapshot) -> None:
+        await self._write([UpdateOne({"_id": snapshot.order_id}, order_update(snapshot), upsert=True)])
+
+    async def write_entries(self, entries: Sequence[Entry]) -> None:
+        """Projects each thread's newest of these entries; a redacted one also replaces what stands at its own `seq`."""
+        newest: dict[str, Entry] = {}
+        for entry in sorted(entries, key=lambda entry: entry.seq):
+            newest[entry.order_id] = entry
+        await self._write(
+            [UpdateOne({"_id": order_id}, entry_update(entry), upsert=True) for order_id, entry in newest.items()]
+        )
+
+    async def write_marks(self, marks: Sequence[InboxMark]) -> None:
+        await self._write([UpdateOne({"_id": mark.order_id}, mark_update(mark), upsert=True) for mark in marks])
+
+    async def unread(self, order_ids: Sequence[str]) -> dict[str, dict[Side, int]]:
+        """What is new in each inbox, by order."""
+        found = self._threads.find({"_id": {"$in": list(order_ids)}}, {"unread": 1})
+        return {document["_id"]: document["unread"] for document in await found.to_list()}
+
+    async def _write(self, writes: list[UpdateOne]) -> None:
+        """Two upserts of a new document may race; the one that loses is simply written again onto the other."""
+        for _ in range(INSERT_RACES):
+            if not writes:
+                return
+            try:
+                await self._threads.bulk_write(writes, ordered=False)
+                return
+            except BulkWriteError as error:
+                details = error.details
+                if details["writeConcernErrors"] or any(e["code"] != DUPLICATE_KEY for e in details["writeErrors"]):
+                    raise
+                writes = [writes[each["index"]] for each in details["writeErrors"]]
+        raise RuntimeError("an upsert by _id lost the race every time, which cannot be")
+
+
+def order_update(snapshot: OrderSnapshot) -> list[Stage]:
+    """The order's summary where it is not older than what stands, and everything derived."""
+    summary = {
+        "status": snapshot.status,
+        "placed_at": snapshot.placed_at,
+        "url": snapshot.url,
+        "customer": {"id": snapshot.customer.id, "name": snapshot.customer.name, "guest": snapshot.customer.guest},
+        "seller": {"id": snapshot.seller.id, "name": snapshot.seller.name},
+        "first_item": snapshot.items[0].name if snapshot.items else None,
+        "item_count": len(snapshot.items),
+        "total": snapshot.total,
+        "currency": snapshot.currency,
+    }
+    newer = {"$lte": [{"$ifNull": ["$version", -1]}, snapshot.version]}
+    return [_guarded(newer, {"version": snapshot.version, "order": summary}), *DERIVED]
+
+
+def entry_update(entry: Entry) -> list[Stage]:
+    """The thread's state after this entry where it is newer than what stands, and everything derived."""
+    last = {
+        "seq": entry.seq,
+        "kind": entry.kind,
+        "author": {"side": entry.author.side, "person": entry.author.person, "name": entry.author.name},
+        "excerpt": entry.text[:EXCERPT_CHARACTERS] if entry.text is not None else None,
+        "at": entry.committed_at,
+    }
+    stored = {"$ifNull": ["$seq", -1]}
+    # A redaction replaces the excerpt at its own seq; the entry as it was before never can, so the text does not come back.
+    newer = {"$lte" if entry.redacted else "$lt": [stored, entry.seq]}
+    return [_guarded(newer, {"seq": entry.seq, "after": entry.after.document(), "last": last}), *DERIVED]
+
+
+def mark_update(mark: InboxMark) -> list[Stage]:
+    """The inbox's mark where its stamp is newer than what stands, and everything derived."""
+    newer = {"$lt": [{"$ifNull": [f"$marks.{mark.side}.stamp", ""]}, mark.stamp]}
+    value = {"stamp": mark.stamp, "seq": mark.seq, "own": mark.own}
+    return [_guarded(newer, {f"marks.{mark.side}": value}), *DERIVED]
+
+
+def _guarded(newer: Expression, fields: dict[str, Any]) -> Stage:
+    """Sets the fields where `newer` holds. Values are literals: a text that begins with `$` is a text, not an expression."""
+    return {
+        "$set": {name: {"$cond": [newer, {"$literal": value}, _stored(f"${name}")]} for name, value in fields.items()}
+    }
+
+
+def _stored(path: str) -> Expression:
+    """What stands there, or nothing at all (not null) where nothing does."""
+    return {"$ifNull": [path, "$$REMOVE"]}
+
+
+def _counted(seq: Expression) -> Expression:
+    """The entries up to `seq` that were not imported."""
+    return {"$max": [0, {"$subtract": [seq, {"$ifNull": ["$after.imported", 0]}]}]}
+
+
+def _unread(side: Side) -> Expression:
+    """What is new for an inbox: `thread.new_entries`, said to MongoDB."""
+    now = {"$subtract": [_counted({"$ifNull": ["$seq", 0]}), {"$ifNull": [f"$after.entries_by_side.{side}", 0]}]}
+    mark_seq, mark_own = {"$ifNull": [f"$marks.{side}.seq", 0]}, {"$ifNull": [f"$marks.{side}.own", 0]}
+    return {"$max": [0, {"$subtract": [now, {"$subtract": [_counted(mark_seq), mark_own]}]}]}
+
+
+def _inbox(side: Side) -> Expression:
+    return "shop" if side == "shop" else {"$concat": [f"{side}:", {"$ifNull": [f"$order.{side}.id", ""]}]}
+
+
+_TALKED: Final = {"$gt": [{"$ifNull": ["$seq", 0]}, 0]}
+_DISPUTED: Final = {"$eq": ["$after.dispute.state", "open"]}
+
+
+def _names(*, with_messages: bool) -> Expression:
+    """The names of the lists that the thread stands in: `<inbox>/<filter>`."""
+    always: Expression = {"$literal": True}
+    filters: list[tuple[str, dict[Side, Expression]]] = [
+        ("all", dict.fromkeys(SIDES, always)),
+        ("unread", {side: {"$gt": [f"$unread.{side}", 0]} for side in SIDES}),
+        ("disputed", dict.fromkeys(SIDES, _DISPUTED)),
+    ]
+    if with_messages:
+        filters.append(("with_messages", dict.fromkeys(SIDES, _TALKED)))
+    each = [
+        {"$cond": [condition, [{"$concat": [_inbox(side), f"/{name}"]}], []]}
+        for name, conditions in filters
+        for side, condition in conditions.items()
+    ]
+    return {"$concatArrays": each}
+
+
+def _position(moment: Expression, condition: Expression) -> Expression:
+    """A place in a list: a moment, and the order id to tell two of the same moment apart. One string, so one comparison."""
+    at = {"$dateToString": {"date": moment, "format": "%Y-%m-%dT%H:%M:%S.%LZ"}}
+    return {"$cond": [condition, {"$concat": [at, " ", "$_id"]}, "$$REMOVE"]}
+
+
+def _has(path: str) -> Expression:
+    return {"$gt": [path, None]}
+
+
+DERIVED: Final[list[Stage]] = [
+    {"$set": {"unread": {side: _unread(side) for side in SIDES}}},
+    {
+        "$set": {
+            "lists": {"$cond": [_has("$order"), _names(with_messages=True), "$$REMOVE"]},
+            "talks": {"$cond": [{"$and": [_has("$order"), _TALKED]}, _names(with_messages=False), "$$REMOVE"]},
+            "placed": _position("$order.placed_at", _has("$order.placed_at")),
+            "newest": _position("$last.at", _TALKED),
+            "waiting": _position("$after.waiting_since", _has("$after.waiting_since")),
+            "disputed": _position("$after.dispute.opened_at", _DISPUTED),
+        }
+    },
+]

@@ -1,0 +1,187 @@
+"""The query API: the public paths of everything that only asks. Nothing here changes anything.
+
+The gateway passes the answers' bytes through, and the caller's token on, which is checked here again.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi.responses import Response
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+from services.threads import command_status, history, lists, me, order_page, search
+from services.threads.cursors import MAX_CHARACTERS, Cursors
+from shared.callers import Caller
+from shared.commands import CommandOutcome
+from shared.errors import FieldError, Problem, refuse
+from shared.fields import MAX_EXACT_INTEGER, CommandId, OrderId, Seq
+from shared.mongo import Database
+from shared.queries import (
+    HISTORY_LIMIT_DEFAULT,
+    LIST_LIMIT_DEFAULT,
+    QUERY_MAX_CHARACTERS,
+    DisputeView,
+    History,
+    HistoryLimit,
+    Limit,
+    Me,
+    OrderFilter,
+    OrderView,
+    Preferences,
+    ThreadFilter,
+    ThreadPage,
+    ThreadSort,
+)
+from shared.tokens import Tokens
+
+BEARER: Final = "bearer "
+
+
+def _without_nul(value: str) -> str:
+    if "\x00" in value:
+        raise ValueError("must not contain the character NUL (U+0000)")
+    return value
+
+
+Keyword = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=QUERY_MAX_CHARACTERS),
+    AfterValidator(_without_nul),
+]
+
+
+class Asked(BaseModel):
+    """Parameters of a query; one that is not known is refused, since a misspelt filter would otherwise show everything."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ListAsked(Asked):
+    q: Keyword | None = None
+    limit: Limit = LIST_LIMIT_DEFAULT
+    cursor: Annotated[str, StringConstraints(min_length=1, max_length=MAX_CHARACTERS)] | None = None
+
+
+class OrdersAsked(ListAsked):
+    filter: OrderFilter = "all"
+
+
+class ThreadsAsked(ListAsked):
+    filter: ThreadFilter = "all"
+    sort: ThreadSort = "newest"
+
+
+class HistoryAsked(Asked):
+    before_seq: Annotated[int, Field(ge=1, le=MAX_EXACT_INTEGER)] | None = None
+    after_seq: Seq | None = None
+    limit: HistoryLimit = HISTORY_LIMIT_DEFAULT
+
+
+OfOrder = Annotated[OrderId, Path(alias="order_id")]
+
+
+def _caller(request: Request) -> Caller:
+    """The caller whom the router's own dependency has found in the token."""
+    caller: Caller = request.state.caller
+    return caller
+
+
+By = Annotated[Caller, Depends(_caller)]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The answer to each question."""
+
+    database: Database
+    cursors: Cursors
+
+    async def orders(self, caller: By, asked: Annotated[OrdersAsked, Query()]) -> Response:
+        listing = lists.orders_of(caller, asked.filter, q=asked.q)
+        page = lists.page if asked.q is None else search.page
+        return answer(
+            await page(
+                self.database, caller, listing, cursors=self.cursors, cursor=asked.cursor, limit=asked.limit, sort=None
+            )
+        )
+
+    async def threads(self, caller: By, asked: Annotated[ThreadsAsked, Query()]) -> Response:
+        listing = lists.threads_of(caller, asked.filter, asked.sort, q=asked.q)
+        page = lists.page if asked.q is None else search.page
+        return answer(
+            await page(
+                self.database,
+                caller,
+                listing,
+                cursors=self.cursors,
+                cursor=asked.cursor,
+                limit=asked.limit,
+                sort=asked.sort,
+            )
+        )
+
+    async def order(self, caller: By, order_id: OfOrder) -> Response:
+        return answer(await order_page.order(self.database, caller, order_id))
+
+    async def messages(self, caller: By, order_id: OfOrder, asked: Annotated[HistoryAsked, Query()]) -> Response:
+        if asked.before_seq is not None and asked.after_seq is not None:
+            wrong = FieldError(field="after_seq", message="cannot be given together with before_seq")
+            raise refuse("invalid_request", "Ask for older entries or for newer ones, not both.", errors=[wrong])
+        before, after = asked.before_seq, asked.after_seq
+        return answer(
+            await history.page(self.database, caller, order_id, before_seq=before, after_seq=after, limit=asked.limit)
+        )
+
+    async def dispute(self, caller: By, order_id: OfOrder) -> Response:
+        found = await order_page.dispute(self.database, caller, order_id)
+        return answer(found, etag=found.etag)
+
+    async def me(self, caller: By) -> Response:
+        return answer(await me.me(self.database, caller))
+
+    async def preferences(self, caller: By) -> Response:
+        return answer(await me.preferences(self.database, caller))
+
+    async def command(self, caller: By, command_id: CommandId) -> Response:
+        return answer(await command_status.find(self.database, caller, command_id))
+
+
+def answer(found: BaseModel, *, etag: str | None = None) -> Response:
+    """The JSON, for this caller alone: no cache on the way may keep it."""
+    headers = {"cache-control": "no-store"} | ({"etag": etag} if etag is not None else {})
+    return Response(found.model_dump_json(), headers=headers, media_type="application/json")
+
+
+def checking(tokens: Tokens) -> Callable[[Request], Awaitable[None]]:
+    """The dependency that finds the caller, before anything else is looked at."""
+
+    async def find_caller(request: Request) -> None:
+        header = request.headers.get("authorization", "")
+        if not header.lower().startswith(BEARER):
+            raise refuse("unauthenticated", "Send `Authorization: Bearer <token>`.")
+        request.state.caller = (await tokens.check(header[len(BEARER) :].strip())).caller
+
+    return find_caller
+
+
+def build_router(*, database: Database, tokens: Tokens, link_secret: str) -> APIRouter:
+    """The routes. `link_secret` is also the root of the cursors' key."""
+    answers = Answers(database, Cursors(link_secret))
+    router = APIRouter(prefix="/v1", tags=["queries"], dependencies=[Depends(checking(tokens))])
+    routes: list[tuple[str, Callable[..., Awaitable[Response]], type[BaseModel], str]] = [
+        ("/orders", answers.orders, ThreadPage, "My account > Orders"),
+        ("/threads", answers.threads, ThreadPage, "My account > Messages"),
+        ("/orders/{order_id}", answers.order, OrderView, "An order, its thread, and what you may do"),
+        ("/orders/{order_id}/messages", answers.messages, History, "The history of an order's thread"),
+        ("/orders/{order_id}/dispute", answers.dispute, DisputeView, "The newest dispute about an order"),
+        ("/me", answers.me, Me, "Who am I, and what is new"),
+        ("/me/preferences", answers.preferences, Preferences, "What I get by mail"),
+        ("/commands/{command_id}", answers.command, CommandOutcome, "What became of a write"),
+    ]
+    for path, endpoint, model, summary in routes:
+        router.add_api_route(
+            path, endpoint, response_model=model, summary=summary, responses={"default": {"model": Problem}}
+        )
+    return router

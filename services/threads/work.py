@@ -1,0 +1,113 @@
+"""One delivered command on its way: what it asks, and what has become of it so far."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from aio_pika.abc import AbstractIncomingMessage
+
+from shared import topology
+from shared.commands import (
+    COMMAND,
+    CloseDispute,
+    Command,
+    ImportMessage,
+    MarkThreadsRead,
+    OpenDispute,
+    PostMessage,
+    SetPreferences,
+)
+from shared.delivery import HeaderValue, Outgoing, WorkQueue, require_publisher, retry, retry_headers
+from shared.envelope import MEDIA_TYPE, read
+from shared.errors import CannotProcess
+
+QUEUE: Final = WorkQueue(topology.COMMANDS_QUEUE, service="threads", publishers=frozenset({"gateway"}))
+
+# Outcomes are kept for 90 days, so an older command could be decided a second time.
+OUTCOME_LIFE: Final = timedelta(days=90)
+
+# A post waits for its author's previous one for at most 10 s: in the first tier, which is half a second long.
+WAIT_TIER_MS: Final = topology.RETRY_TIERS_MS[0]
+MAX_WAITS: Final = 10_000 // WAIT_TIER_MS
+WAITS_HEADER: Final = "x-waits"
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A command, the message that brought it, and the digest that tells whether a known id comes with other content."""
+
+    message: AbstractIncomingMessage
+    command: Command
+    digest: str
+
+    @property
+    def order_id(self) -> str | None:
+        command = self.command
+        return None if isinstance(command, MarkThreadsRead | SetPreferences) else command.data.order_id
+
+    @property
+    def caller_key(self) -> str:
+        command = self.command
+        return command.data.person if isinstance(command, SetPreferences) else command.data.caller.key
+
+    @property
+    def waits_for(self) -> str | None:
+        """The id of the author's previous post, which must be committed first."""
+        return self.command.data.after if isinstance(self.command, PostMessage) else None
+
+    @property
+    def makes_entry(self) -> bool:
+        return isinstance(self.command, PostMessage | OpenDispute | CloseDispute | ImportMessage)
+
+
+def take(message: AbstractIncomingMessage, *, now: datetime) -> Work:
+    """The command in a delivery. Raises CannotProcess where it is none, not the gateway's, or older than outcomes are kept."""
+    require_publisher(message, QUEUE)
+    command = read(COMMAND, message.body)
+    if command.time < now - OUTCOME_LIFE:
+        raise CannotProcess(
+            "too_old", f"accepted {command.time.isoformat()}; outcomes are kept {OUTCOME_LIFE.days} days"
+        )
+    return Work(message, command, digest_of(command))
+
+
+def digest_of(command: Command) -> str:
+    """Of what was asked, without who asked: the id is already theirs."""
+    content = command.data.model_dump_json(exclude={"caller"})
+    return hashlib.blake2b(f"{command.type}\n{content}".encode(), digest_size=16).hexdigest()
+
+
+def waits(message: AbstractIncomingMessage) -> int:
+    value = message.headers.get(WAITS_HEADER, 0)
+    return value if isinstance(value, int) else 0
+
+
+def waiting(work: Work) -> Outgoing:
+    """The command on its way through the waiting tier; this is no retry of its own trouble, so its attempts stay."""
+    message = work.message
+    headers: dict[str, HeaderValue] = {
+        **retry_headers(message, _attempt(message)),
+        WAITS_HEADER: waits(message) + 1,
+    }
+    tier = topology.retry_queue(QUEUE.name, WAIT_TIER_MS)
+    return Outgoing(
+        exchange=QUEUE.retry_exchange,
+        routing_key=tier,
+        body=message.body,
+        message_id=f"{message.message_id}",
+        headers=headers,
+        content_type=MEDIA_TYPE,
+        reply_to=message.reply_to,
+        correlation_id=message.correlation_id,
+    )
+
+
+def later(work: Work) -> Outgoing | None:
+    """The command on its way through its next retry tier, or None where it has passed them all."""
+    return retry(work.message, QUEUE)
+
+
+def _attempt(message: AbstractIncomingMessage) -> int:
+    value = message.headers.get("x-attempt", 0)
+    return value if isinstance(value, int) else 0

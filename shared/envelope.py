@@ -1,0 +1,47 @@
+"""The envelope of every message: CloudEvents 1.0, JSON, structured mode."""
+
+from typing import Literal, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from shared.errors import CannotProcess
+from shared.fields import Grown, Moment
+
+MEDIA_TYPE = "application/cloudevents+json"
+MAX_MESSAGE_BYTES = 1_048_576
+
+M = TypeVar("M")
+
+
+class Envelope(Grown):
+    """What every Parley message carries, whatever it says.
+
+    `id` is the same in every copy of one message, so a reader that drops the ids it knows sees each message once.
+    `source` names the publishing service, `subject` the order, `traceparent` the trace (W3C Trace Context).
+    """
+
+    specversion: Literal["1.0"] = "1.0"
+    id: str
+    source: str
+    type: str
+    subject: str | None = None
+    time: Moment
+    datacontenttype: Literal["application/json"] = "application/json"
+    traceparent: str | None = None
+
+
+def read(adapter: TypeAdapter[M], body: bytes) -> M:
+    """The message in these bytes. Raises CannotProcess, with the first broken field but never its value."""
+    if len(body) > MAX_MESSAGE_BYTES:
+        raise CannotProcess("too_large", f"{len(body)} bytes; at most {MAX_MESSAGE_BYTES} are read")
+    try:
+        return adapter.validate_json(body)
+    except ValidationError as error:
+        raise CannotProcess("invalid", first_error(error)) from None
+
+
+def first_error(error: ValidationError) -> str:
+    """Field and message of the first of the errors, without the value (it may be an address or a text)."""
+    first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+    where = ".".join(str(part) for part in first["loc"]) or "body"
+    return f"{where}: {first['msg']}"

@@ -1,0 +1,205 @@
+"""Events: what threads says has happened. At least once and in any order; a copy has the same id.
+
+On `parley.events` they carry no address; on `parley.notifications`, which only the notifier reads, they are addressed.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from shared.callers import Author
+from shared.envelope import Envelope
+from shared.fields import (
+    CommandId,
+    DisputeOutcome,
+    DisputeReason,
+    EmailAddress,
+    EntryKind,
+    Grown,
+    Locale,
+    Moment,
+    Name,
+    OrderId,
+    PersonId,
+    Seq,
+    Side,
+)
+from shared.orders import OrderSnapshot
+
+
+class Dispute(Grown):
+    """A dispute as it stands: no texts (they are in the entries at `opened_seq` and `closed_seq`)."""
+
+    id: CommandId
+    state: Literal["open", "closed"]
+    reason: DisputeReason
+    opened_by: Author
+    opened_at: Moment
+    opened_seq: Seq
+    outcome: DisputeOutcome | None = None
+    closed_by: Author | None = None
+    closed_at: Moment | None = None
+    closed_seq: Seq | None = None
+
+
+class ThreadState(Grown):
+    """The thread right after an entry: how many entries each side has made, the dispute, and since when the customer waits."""
+
+    seq: Seq
+    entries_by_side: dict[Side, int]
+    dispute: Dispute | None = None
+    waiting_since: Moment | None = None
+
+
+class Said(Grown):
+    """One entry of a thread. `text` is None where it was redacted; `accepted_at` is when the gateway took it."""
+
+    id: CommandId
+    seq: Seq
+    kind: EntryKind
+    author: Author
+    text: str | None
+    accepted_at: Moment
+    committed_at: Moment
+    redacted: bool = False
+    imported: bool = False
+
+
+class EntryMade(Grown):
+    """An entry was committed. `customer_id` and `seller_id` are the order's parties: whoever may see the thread."""
+
+    order_id: OrderId
+    customer_id: PersonId
+    seller_id: PersonId
+    entry: Said
+    thread: ThreadState
+
+
+class TextTakenOut(Grown):
+    """The text of an entry was taken out; whoever keeps a copy of it must drop it."""
+
+    order_id: OrderId
+    customer_id: PersonId
+    seller_id: PersonId
+    message_id: CommandId
+    seq: Seq
+
+
+class MarkMoved(Grown):
+    """A person of an inbox has read up to `up_to_seq` (0: marked unread). `unread` is what is new for the inbox after it."""
+
+    order_id: OrderId
+    customer_id: PersonId
+    seller_id: PersonId
+    inbox: Side
+    person: str
+    up_to_seq: Seq
+    unread: int
+
+
+class ChoicesMade(Grown):
+    """What a person wants by mail from now on; `person` is a caller key, `stamp` orders the changes (newer wins)."""
+
+    person: str
+    stamp: str
+    messages: bool
+    disputes: bool
+    locale: Locale | None = None
+
+
+class EventEnvelope(Envelope):
+    source: Literal["parley/threads"] = "parley/threads"
+
+
+class MessagePosted(EventEnvelope):
+    """Somebody wrote into a thread. Routing key `message.posted`."""
+
+    type: Literal["parley.message.posted.v1"] = "parley.message.posted.v1"
+    data: EntryMade
+
+
+class DisputeOpened(EventEnvelope):
+    """A dispute was opened. Routing key `dispute.opened`."""
+
+    type: Literal["parley.dispute.opened.v1"] = "parley.dispute.opened.v1"
+    data: EntryMade
+
+
+class DisputeClosed(EventEnvelope):
+    """The dispute was closed. Routing key `dispute.closed`."""
+
+    type: Literal["parley.dispute.closed.v1"] = "parley.dispute.closed.v1"
+    data: EntryMade
+
+
+class MessageRedacted(EventEnvelope):
+    """A text was taken out. Routing key `message.redacted`; on both exchanges."""
+
+    type: Literal["parley.message.redacted.v1"] = "parley.message.redacted.v1"
+    data: TextTakenOut
+
+
+class ThreadRead(EventEnvelope):
+    """A read mark moved, forward or back. Routing key `thread.read`; on both exchanges."""
+
+    type: Literal["parley.thread.read.v1"] = "parley.thread.read.v1"
+    data: MarkMoved
+
+
+class PreferencesChanged(EventEnvelope):
+    """A person changed what comes by mail. Routing key `preferences.changed`; on `parley.notifications` alone."""
+
+    type: Literal["parley.preferences.changed.v1"] = "parley.preferences.changed.v1"
+    data: ChoicesMade
+
+
+class Recipient(Grown):
+    """One person to be mailed about an entry.
+
+    `person` is whose mails they are (`Caller.mailbox`; `shop` for the administrators' address), `inbox` whose read marks count for them. `guest_token` opens this one thread for an hour's
+    session (put it into a link's fragment, never into a path or query); `unsubscribe_token` can switch mails off and nothing else.
+    """
+
+    person: str
+    inbox: Side
+    name: Name
+    email: EmailAddress
+    locale: Locale
+    guest_token: str | None = None
+    unsubscribe_token: str
+
+
+class AddressedEntry(EntryMade):
+    """An entry, the order it is about, and whom to mail."""
+
+    order: OrderSnapshot
+    item_count: int
+    recipients: tuple[Recipient, ...]
+
+
+class EntryAddressed(EventEnvelope):
+    """An entry for the notifier to mail. On `parley.notifications` alone, with the routing key of the event it goes with.
+
+    The id is that of the event; `AddressedEntry.order` holds only the first items, as many as a mail shows, `item_count` says how
+    many there are.
+    """
+
+    type: Literal["parley.entry.addressed.v1"] = "parley.entry.addressed.v1"
+    data: AddressedEntry
+
+
+Event = Annotated[
+    MessagePosted | DisputeOpened | DisputeClosed | MessageRedacted | ThreadRead, Field(discriminator="type")
+]
+EVENT: TypeAdapter[Event] = TypeAdapter(Event)
+
+Notification = Annotated[
+    EntryAddressed | MessageRedacted | ThreadRead | PreferencesChanged, Field(discriminator="type")
+]
+NOTIFICATION: TypeAdapter[Notification] = TypeAdapter(Notification)
+
+ROUTING_KEY_OF_ENTRY: dict[EntryKind, str] = {
+    "text": "message.posted",
+    "dispute_opened": "dispute.opened",
+    "dispute_closed": "dispute.closed",
+}

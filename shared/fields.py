@@ -1,0 +1,89 @@
+"""Field types that every contract is made of, with the limits that the documentation states."""
+
+import re
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+
+TEXT_MAX_CHARACTERS = 10_000
+ORDER_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:~-]{0,63}$"
+COMMAND_ID_PATTERN = r"^[a-z2-7]{42}$"
+# The largest integer that every JSON reader keeps exact is 2^53 (RFC 8259, section 6).
+MAX_EXACT_INTEGER = 2**53
+
+_CONTROLS_IN_ONE_LINE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def _without_nul(value: str) -> str:
+    if "\x00" in value:
+        raise ValueError("must not contain the character NUL (U+0000)")
+    return value
+
+
+def _not_blank(value: str) -> str:
+    if not value.strip():
+        raise ValueError("must contain more than white space")
+    return value
+
+
+def _one_line(value: str) -> str:
+    if _CONTROLS_IN_ONE_LINE.search(value):
+        raise ValueError("must be one line without control characters")
+    return value
+
+
+def _address(value: str) -> str:
+    """An address that can stand in a mail's envelope and header as it is; whether it exists, only SMTP can say."""
+    local, at, domain = value.rpartition("@")
+    if not at or not local or not domain or re.search(r"[\s<>,;:\"()\[\]\\]", value):
+        raise ValueError("must be an e-mail address like name@example.com")
+    return value
+
+
+OrderId = Annotated[str, StringConstraints(pattern=ORDER_ID_PATTERN)]
+CommandId = Annotated[str, StringConstraints(pattern=COMMAND_ID_PATTERN)]
+MessageText = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=TEXT_MAX_CHARACTERS),
+    AfterValidator(_without_nul),
+    AfterValidator(_not_blank),
+]
+NoteText = Annotated[str, StringConstraints(max_length=TEXT_MAX_CHARACTERS), AfterValidator(_without_nul)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_one_line)]
+PersonId = Annotated[str, StringConstraints(min_length=1, max_length=128), AfterValidator(_one_line)]
+EmailAddress = Annotated[
+    str, StringConstraints(min_length=3, max_length=320), AfterValidator(_one_line), AfterValidator(_address)
+]
+Locale = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,3}$")]
+Money = Annotated[str, StringConstraints(pattern=r"^-?[0-9]{1,12}(\.[0-9]{1,4})?$")]
+Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+WebAddress = Annotated[
+    str, StringConstraints(pattern=r"^https?://[^\s<>\"'\\^`{|}]+$", max_length=2_000), AfterValidator(_one_line)
+]
+Seq = Annotated[int, Field(ge=0, le=MAX_EXACT_INTEGER)]
+Moment = AwareDatetime
+
+Side = Literal["customer", "seller", "shop"]
+"""Who stands behind an entry, and whose inbox a thread is in: the customer, the seller (all its logins), the shop's staff."""
+
+EntryKind = Literal["text", "dispute_opened", "dispute_closed"]
+DisputeReason = Literal["not_received", "not_as_described", "damaged", "wrong_item", "refund_missing", "other"]
+DisputeOutcome = Literal["resolved", "refunded", "replaced", "withdrawn", "rejected"]
+
+
+class Contract(BaseModel):
+    """A frozen shape on the wire. Writers send no field that it does not name; unknown fields are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Grown(BaseModel):
+    """A frozen shape that readers take: fields added by a later version are ignored, since contracts only grow."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+
+def iso(moment: datetime) -> str:
+    """The moment in UTC with milliseconds (MongoDB's precision), as `2026-01-31T09:05:00.123Z`."""
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

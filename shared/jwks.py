@@ -1,0 +1,48 @@
+"""Where the keys for callers' tokens come from: the shop's JWKS address, or in demo mode the shared secret."""
+
+import json
+from typing import Any, Final
+
+import aiohttp
+
+from shared.settings import TokenSettings
+from shared.tokens import DemoKeys, JwksKeys, Keys, Tokens
+
+FETCH_LIMIT_S: Final = 3.0
+MAX_DOCUMENT_BYTES: Final = 262_144
+
+
+def tokens(settings: TokenSettings) -> Tokens:
+    """The check of callers' tokens that the settings ask for."""
+    return Tokens(
+        issuer=settings.token_issuer,
+        audience=settings.token_audience,
+        keys=_keys(settings),
+        link_secret=settings.link_secret.get_secret_value(),
+    )
+
+
+def _keys(settings: TokenSettings) -> Keys:
+    if settings.token_demo_secret is not None:
+        return DemoKeys(settings.token_demo_secret.get_secret_value())
+    url = settings.token_jwks_url or ""
+
+    async def fetch() -> dict[str, Any]:
+        return await fetch_document(url)
+
+    return JwksKeys(fetch)
+
+
+async def fetch_document(url: str) -> dict[str, Any]:
+    """The JWKS document at the address. Raises OSError, TimeoutError or ValueError where there is none to be had."""
+    limit = aiohttp.ClientTimeout(total=FETCH_LIMIT_S)
+    try:
+        async with aiohttp.ClientSession(timeout=limit) as session, session.get(url, allow_redirects=False) as answer:
+            answer.raise_for_status()
+            body = await answer.content.read(MAX_DOCUMENT_BYTES)
+    except aiohttp.ClientError as error:
+        raise ConnectionError(str(error)) from error
+    document: object = json.loads(body)
+    if not isinstance(document, dict):
+        raise ValueError("the JWKS address does not answer with a JSON object")
+    return document

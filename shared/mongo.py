@@ -1,0 +1,71 @@
+"""MongoDB as the services use it: writes acknowledged by a majority with their journal, reads of what a majority has, limits on every wait."""
+
+from typing import Any, Final
+
+from pymongo import AsyncMongoClient, ReadPreference, WriteConcern
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import (
+    AutoReconnect,
+    ConnectionFailure,
+    ExecutionTimeout,
+    NetworkTimeout,
+    NotPrimaryError,
+    OperationFailure,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+    WriteConcernError,
+    WTimeoutError,
+)
+from pymongo.read_concern import ReadConcern
+
+WRITE_LIMIT_MS: Final = 5_000
+SERVER_SELECTION_MS: Final = 3_000
+SOCKET_LIMIT_MS: Final = 15_000
+
+Document = dict[str, Any]
+Database = AsyncDatabase[Document]
+
+# The server is not there, or cannot say whether a write holds: nobody's fault, and nothing may be concluded from it.
+MONGO_AWAY: Final[tuple[type[PyMongoError], ...]] = (
+    AutoReconnect,
+    ConnectionFailure,
+    ExecutionTimeout,
+    NetworkTimeout,
+    NotPrimaryError,
+    ServerSelectionTimeoutError,
+    WriteConcernError,
+    WTimeoutError,
+)
+
+# Server error codes that mean the same: shutting down, stepping down, no primary, interrupted, disk full.
+_AWAY_CODES: Final = frozenset({6, 7, 89, 91, 189, 262, 317, 358, 10107, 11600, 11602, 13435, 13436, 14031, 50, 64})
+
+
+def is_away(error: Exception) -> bool:
+    """Whether this error is the server's absence rather than ours; to be waited out."""
+    return isinstance(error, MONGO_AWAY) or (isinstance(error, OperationFailure) and error.code in _AWAY_CODES)
+
+
+def connect(url: str, *, name: str) -> AsyncMongoClient[Document]:
+    """A client for this event loop. Connects when first used; `name` is what operators see in the server's list of connections."""
+    return AsyncMongoClient(
+        url,
+        appname=f"parley-{name}",
+        tz_aware=True,
+        uuidRepresentation="standard",
+        serverSelectionTimeoutMS=SERVER_SELECTION_MS,
+        connectTimeoutMS=SERVER_SELECTION_MS,
+        socketTimeoutMS=SOCKET_LIMIT_MS,
+        retryWrites=True,
+        maxPoolSize=50,
+    )
+
+
+def database(client: AsyncMongoClient[Document], name: str) -> Database:
+    """The database with the concerns that the log stands on: w majority, j true, read concern majority, primary."""
+    return client.get_database(
+        name,
+        write_concern=WriteConcern(w="majority", j=True, wtimeout=WRITE_LIMIT_MS),
+        read_concern=ReadConcern("majority"),
+        read_preference=ReadPreference.PRIMARY,
+    )

@@ -1,0 +1,214 @@
+"""What threads' query API answers, and the gateway passes on: the public JSON of orders, threads, histories and badges.
+
+Lists answer `{"items": […], "next": "/v1/…"}`: follow `next` as it is until it is null.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from shared.callers import Role
+from shared.commands import MailChoices
+from shared.fields import (
+    CommandId,
+    DisputeOutcome,
+    DisputeReason,
+    EntryKind,
+    Grown,
+    Locale,
+    Moment,
+    OrderId,
+    Seq,
+    Side,
+)
+from shared.orders import Item
+
+OrderFilter = Literal["all", "unread", "with_messages", "disputed"]
+ThreadFilter = Literal["all", "unread", "disputed"]
+ThreadSort = Literal["newest", "waiting", "oldest_dispute"]
+
+LIST_LIMIT_DEFAULT = 20
+LIST_LIMIT_MAX = 100
+HISTORY_LIMIT_DEFAULT = 50
+HISTORY_LIMIT_MAX = 200
+QUERY_MAX_CHARACTERS = 100
+
+Action = Literal["post", "open_dispute", "close_dispute", "mark_read", "redact", "watch"]
+
+
+class PublicAuthor(Grown):
+    """Who wrote it, as both sides see it: the side and a name; no login and no address."""
+
+    side: Side
+    name: str
+
+
+class DisputeView(Grown):
+    """A dispute. `etag` is what `If-Match` takes; the texts are in the history at `opened_seq` and `closed_seq`."""
+
+    id: CommandId
+    state: Literal["open", "closed"]
+    reason: DisputeReason
+    opened_by: PublicAuthor
+    opened_at: Moment
+    opened_seq: Seq
+    outcome: DisputeOutcome | None = None
+    closed_by: PublicAuthor | None = None
+    closed_at: Moment | None = None
+    closed_seq: Seq | None = None
+    etag: str
+
+
+class Message(Grown):
+    """One entry of the history. `mine`: written by the caller; `new`: above the caller's own read mark and not theirs.
+
+    `text` is null where it was taken out (`redacted`). `reason` and `outcome` belong to the dispute's steps.
+    """
+
+    id: CommandId
+    order_id: OrderId
+    seq: Seq
+    kind: EntryKind
+    author: PublicAuthor
+    text: str | None
+    redacted: bool = False
+    imported: bool = False
+    mine: bool
+    new: bool
+    at: Moment
+    accepted_at: Moment
+    reason: DisputeReason | None = None
+    outcome: DisputeOutcome | None = None
+
+
+class History(Grown):
+    """A page of the history, in the order of `seq`.
+
+    `first_new_seq` is where the "New messages" separator belongs (null: nothing is new for the caller), on whichever page that is.
+    `last_seq` is the newest entry there is; `next` goes on in the direction that was asked: to older entries, or with
+    `after_seq` to newer ones.
+    """
+
+    items: list[Message]
+    first_new_seq: Seq | None
+    last_seq: Seq
+    next: str | None
+
+
+class LastEntry(Grown):
+    """The newest entry, as a list shows it; `excerpt` is at most 140 characters, null where redacted."""
+
+    seq: Seq
+    kind: EntryKind
+    author: PublicAuthor
+    excerpt: str | None
+    at: Moment
+
+
+class ThreadSummary(Grown):
+    """A thread in a few figures.
+
+    `unread` is what is new for the caller's inbox (a badge), `new_for_me` what is above the caller's own mark. `waiting_since`:
+    since when the customer waits for an answer.
+    """
+
+    last_seq: Seq
+    unread: int
+    new_for_me: int
+    last: LastEntry | None
+    dispute: DisputeView | None
+    waiting_since: Moment | None
+    active_at: Moment | None
+
+
+class PartyView(Grown):
+    """A party as the caller may see it; `id` is left out for the other side's customer."""
+
+    id: str | None = None
+    name: str
+    guest: bool | None = None
+
+
+class OrderSummary(Grown):
+    """An order as a list shows it."""
+
+    order_id: OrderId
+    status: str
+    placed_at: Moment
+    url: str | None
+    customer: PartyView
+    seller: PartyView
+    first_item: str | None
+    item_count: int
+    total: str
+    currency: str
+
+
+class OrderDetails(OrderSummary):
+    """The order's last snapshot."""
+
+    version: int
+    items: list[Item]
+
+
+class ThreadRow(Grown):
+    """A row of both lists, My account > Orders and My account > Messages. `messages` is the path of the history."""
+
+    order: OrderSummary
+    thread: ThreadSummary
+    messages: str
+
+
+class ThreadPage(Grown):
+    """A page of rows. For a search, `searched` says how many threads were looked through: `next` searches on where it stopped."""
+
+    items: list[ThreadRow]
+    next: str | None
+    searched: int | None = None
+
+
+class OrderView(Grown):
+    """The order at one's fingertips: its details, its thread, and what the caller may do."""
+
+    order: OrderDetails
+    thread: ThreadSummary
+    available_actions: list[Action]
+    watching: bool | None = None
+    messages: str
+
+
+class Unread(Grown):
+    """What is new in the caller's inbox. Counted up to 100 threads; `more` says that there are further ones."""
+
+    threads: int
+    messages: int
+    more: bool
+
+
+class OpenDisputes(Grown):
+    threads: int
+    more: bool
+
+
+class Me(Grown):
+    """Who the caller is, and the badges."""
+
+    id: str
+    role: Role
+    name: str
+    inbox: Side | None
+    seller_id: str | None = None
+    order_id: OrderId | None = None
+    unread: Unread
+    open_disputes: OpenDisputes
+
+
+class Preferences(Grown):
+    """What the caller gets by mail, and in which language (null: the order's)."""
+
+    mails: MailChoices
+    locale: Locale | None
+
+
+Limit = Annotated[int, Field(ge=1, le=LIST_LIMIT_MAX)]
+HistoryLimit = Annotated[int, Field(ge=1, le=HISTORY_LIMIT_MAX)]

@@ -1,0 +1,1 @@
+"""Real servers for tests, on ports of their own: RabbitMQ, MongoDB, SMTP, and Parley's services as processes."""

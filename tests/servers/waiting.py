@@ -1,0 +1,45 @@
+"""Waits for a condition with a deadline, instead of sleeping and hoping."""
+
+import asyncio
+import inspect
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+POLL_EVERY_S = 0.02
+TIMEOUT_S = 20.0
+
+T = TypeVar("T")
+
+
+async def eventually(
+    look: Callable[[], T | Awaitable[T]], *, timeout_s: float = TIMEOUT_S, what: str = "the condition"
+) -> T:
+    """The first answer of `look` that is true (or not empty). It may be a coroutine function; AssertionError counts as no.
+
+    Raises AssertionError, with the last answer, when there is none within the time.
+    """
+    deadline = time.monotonic() + timeout_s
+    while True:
+        last: object
+        try:
+            answer = look()
+            found = await answer if inspect.isawaitable(answer) else answer
+            if found:
+                return found
+            last = found
+        except AssertionError as failed:
+            last = failed
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what} did not come true within {timeout_s:g} s; at last: {last!r}")
+        await asyncio.sleep(POLL_EVERY_S)
+
+
+def eventually_now(look: Callable[[], T], *, timeout_s: float = TIMEOUT_S, what: str = "the condition") -> T:
+    """`eventually` for code without an event loop."""
+    deadline = time.monotonic() + timeout_s
+    while not (found := look()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what} did not come true within {timeout_s:g} s; at last: {found!r}")
+        time.sleep(POLL_EVERY_S)
+    return found
