@@ -11,6 +11,7 @@ import aiohttp
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from services.gateway.http_answers import read_whole
 from shared.errors import refuse
 from shared.tokens import CLOCK_LEEWAY_S, SignedIn, Tokens
 
@@ -77,7 +78,7 @@ async def fetch_jwks(session: aiohttp.ClientSession, url: str) -> dict[str, Any]
     try:
         timeout = aiohttp.ClientTimeout(total=JWKS_DEADLINE_S)
         async with session.get(url, timeout=timeout, raise_for_status=True, allow_redirects=False) as response:
-            body = await response.content.read(MAX_JWKS_BYTES)
+            body = await read_whole(response, limit_bytes=MAX_JWKS_BYTES)
     except aiohttp.ClientError as error:
         raise OSError(f"the shop's keys cannot be fetched: {type(error).__name__}") from error
     return _object(body)

@@ -12,6 +12,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel
 
 from services.gateway import problems
+from services.gateway.http_answers import read_whole
 from services.gateway.metrics import Figures
 from shared.errors import PROBLEM_MEDIA_TYPE, ProblemError
 
@@ -68,8 +69,7 @@ class Threads:
             async with self._session.get(
                 yarl.URL(target, encoded=True), headers=headers, allow_redirects=False
             ) as response:
-                body = await response.content.read(MAX_ANSWER_BYTES)
-                return _passed_on(response, body)
+                return _passed_on(response, await read_whole(response, limit_bytes=MAX_ANSWER_BYTES))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             log.warning("threads_away", error=type(error).__name__)
             raise problems.unavailable("It cannot be read at the moment. Try again soon.") from None

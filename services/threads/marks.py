@@ -1,5 +1,6 @@
 """Read marks: each person's own, and each inbox's newest. The newest command wins, so a mark may go back to unread."""
 
+import contextlib
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -72,10 +73,8 @@ class Marks:
             "own": own,
         }
         newer = {"_id": f"{order_id}|{person}", "stamp": {"$lt": stamp}}
-        try:
+        with contextlib.suppress(DuplicateKeyError):  # one that is as new or newer stands
             await self._reads.update_one(newer, {"$set": fields}, upsert=True)
-        except DuplicateKeyError:
-            pass  # one that is as new or newer stands
 
     async def unread_threads(self, inbox: str, *, below: str) -> list[tuple[str, str]]:
         """The next threads of the inbox with something new, newest first: (position, order id), for "mark all as read"."""

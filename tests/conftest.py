@@ -1,0 +1,3 @@
+"""Every test may use the real servers of tests/servers; none starts before a test asks for it."""
+
+pytest_plugins = ["tests.servers.fixtures"]

@@ -1,0 +1,177 @@
+"""What a gateway and a shop do on the wire, for tests of threads alone: commands out, replies and events in."""
+
+import asyncio
+import base64
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from aio_pika import ExchangeType
+from aio_pika.abc import AbstractIncomingMessage
+from uuid6 import uuid7
+
+from shared import topology
+from shared.callers import Caller
+from shared.commands import (
+    OUTCOME,
+    CloseDispute,
+    CommandEnvelope,
+    CommandOutcome,
+    DisputeToClose,
+    DisputeToOpen,
+    MarkRead,
+    MarkToSet,
+    MessageToPost,
+    OpenDispute,
+    PostMessage,
+    routing_key,
+)
+from shared.delivery import Outgoing, Publisher
+from shared.orders import Customer, Item, OrderSnapshot, Seller, order_event, order_routing_key
+from tests.servers.rabbitmq import Vhost
+
+CUSTOMER = Caller(role="customer", id="c-7", name="Ada")
+SELLER = Caller(role="seller", id="login-1", name="Bob", seller_id="s-1")
+SELLER_TOO = Caller(role="seller", id="login-2", name="Bea", seller_id="s-1")
+OTHER_CUSTOMER = Caller(role="customer", id="c-8", name="Eve")
+ADMIN = Caller(role="admin", id="a-1", name="Staff")
+
+REPLY_QUEUE = "parley.replies.test"
+
+
+def new_id() -> str:
+    """A command id as the gateway makes them, without its meaning."""
+    return base64.b32encode(secrets.token_bytes(27)).decode().lower()[:42]
+
+
+def snapshot(order_id: str = "1042", *, version: int = 1, **changes: Any) -> OrderSnapshot:
+    return OrderSnapshot(
+        order_id=order_id,
+        version=version,
+        status=changes.pop("status", "placed"),
+        placed_at=datetime(2026, 11, 1, 9, 30, tzinfo=UTC),
+        url=f"https://shop.example/orders/{order_id}",
+        customer=changes.pop("customer", Customer(id="c-7", name="Ada", email="ada@example.com")),
+        seller=changes.pop("seller", Seller(id="s-1", name="Fine Things", email="seller@example.com")),
+        items=[Item(sku="A-1", name="Lamp", quantity=2, price="19.90")],
+        total="39.80",
+        currency="EUR",
+    )
+
+
+def post(text: str, *, order_id: str = "1042", by: Caller = CUSTOMER, **more: Any) -> PostMessage:
+    data = MessageToPost(order_id=order_id, caller=by, text=text, after=more.pop("after", None))
+    return PostMessage(data=data, **_envelope(**more))
+
+
+def open_dispute(*, by: Caller = CUSTOMER, order_id: str = "1042", **more: Any) -> OpenDispute:
+    expected = more.pop("expected", None)
+    data = DisputeToOpen(order_id=order_id, caller=by, reason="damaged", text="It is broken", expected=expected)
+    return OpenDispute(data=data, **_envelope(**more))
+
+
+def close_dispute(*, by: Caller = CUSTOMER, order_id: str = "1042", **more: Any) -> CloseDispute:
+    expected = more.pop("expected", None)
+    data = DisputeToClose(order_id=order_id, caller=by, outcome="refunded", note="Thanks", expected=expected)
+    return CloseDispute(data=data, **_envelope(**more))
+
+
+def mark_read(up_to_seq: int, *, by: Caller, order_id: str = "1042", **more: Any) -> MarkRead:
+    return MarkRead(data=MarkToSet(order_id=order_id, caller=by, up_to_seq=up_to_seq), **_envelope(**more))
+
+
+def _envelope(**given: Any) -> dict[str, Any]:
+    return {"id": new_id(), "stamp": str(uuid7()), "time": datetime.now(UTC), **given}
+
+
+class Wire:
+    """A gateway's and a shop's ends of RabbitMQ."""
+
+    def __init__(self, gateway: Publisher, shop: Publisher) -> None:
+        self._gateway, self._shop = gateway, shop
+        self.replies: dict[str, list[CommandOutcome]] = {}
+        self.events: list[dict[str, Any]] = []
+        self.notifications: list[dict[str, Any]] = []
+        self._news = asyncio.Event()
+
+    async def order(self, order: OrderSnapshot) -> None:
+        event = order_event(order, source="test-shop", now=datetime.now(UTC))
+        await self.raw_order(event.model_dump_json().encode(), routing_key=order_routing_key(event))
+
+    async def raw_order(self, body: bytes, *, routing_key: str = "order.updated") -> None:
+        await self._shop.publish(Outgoing(topology.SHOP_ORDERS, routing_key, body, message_id=secrets.token_hex(8)))
+
+    async def send(self, command: CommandEnvelope) -> None:
+        """Publishes a command and asks for the reply."""
+        await self._gateway.publish(
+            Outgoing(
+                topology.COMMANDS,
+                routing_key(command),
+                command.model_dump_json().encode(),
+                message_id=f"{command.id}.{secrets.token_hex(4)}",
+                reply_to=REPLY_QUEUE,
+                correlation_id=command.id,
+            )
+        )
+
+    async def ask(self, command: CommandEnvelope, *, timeout_s: float = 20) -> CommandOutcome:
+        """Publishes a command and waits for its next reply."""
+        known = len(self.replies.get(command.id, []))
+        await self.send(command)
+        await self.until(lambda: len(self.replies.get(command.id, [])) > known, timeout_s=timeout_s)
+        return self.replies[command.id][-1]
+
+    async def until(self, look: Callable[[], bool], *, timeout_s: float = 20) -> None:
+        """Returns when `look` is true; it is asked again whenever something has come in."""
+        async with asyncio.timeout(timeout_s):
+            while not look():
+                self._news.clear()
+                await self._news.wait()
+
+    async def on_reply(self, message: AbstractIncomingMessage) -> None:
+        outcome = OUTCOME.validate_json(message.body)
+        self.replies.setdefault(outcome.command_id, []).append(outcome)
+        self._news.set()
+
+    async def on_event(self, message: AbstractIncomingMessage) -> None:
+        self.events.append(orjson.loads(message.body))
+        self._news.set()
+
+    async def on_notification(self, message: AbstractIncomingMessage) -> None:
+        self.notifications.append(orjson.loads(message.body))
+        self._news.set()
+
+    def event_ids(self, kind: str = "parley.message.posted.v1") -> list[str]:
+        return [event["id"] for event in self.events if event["type"] == kind]
+
+
+@asynccontextmanager
+async def connected(vhost: Vhost) -> AsyncIterator[Wire]:
+    """A wire to this virtual host, listening to replies, events and addressed events."""
+    gateway = Publisher(vhost.url("gateway"), name="test-gateway")
+    shop = Publisher(vhost.url("shop"), name="test-shop")
+    gateway.start()
+    shop.start()
+    wire = Wire(gateway, shop)
+    connection = await vhost.connect()
+    async with connection:
+        channel = await connection.channel()
+        for exchange, key, listener in (
+            (topology.REPLIES, REPLY_QUEUE, wire.on_reply),
+            (topology.EVENTS, "#", wire.on_event),
+            (topology.NOTIFICATIONS, "#", wire.on_notification),
+        ):
+            kind = ExchangeType.DIRECT if exchange == topology.REPLIES else ExchangeType.TOPIC
+            source = await channel.declare_exchange(exchange, kind, durable=True)
+            queue = await channel.declare_queue(exclusive=True)
+            await queue.bind(source, key)
+            await queue.consume(listener, no_ack=True)
+        async with asyncio.timeout(10):
+            while not (gateway.is_connected and shop.is_connected):
+                await asyncio.sleep(0.01)
+        yield wire
+        await gateway.close()
+        await shop.close()
