@@ -87,3 +87,8 @@ class Grown(BaseModel):
 def iso(moment: datetime) -> str:
     """The moment in UTC with milliseconds (MongoDB's precision), as `2026-01-31T09:05:00.123Z`."""
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def in_milliseconds(moment: datetime) -> datetime:
+    """The moment in MongoDB's precision, so that what is stored reads back as it was decided."""
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)

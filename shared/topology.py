@@ -28,6 +28,8 @@ WORK_QUEUES = {ORDERS_QUEUE: THREADS_RETRY, COMMANDS_QUEUE: THREADS_RETRY, NOTIF
 
 DELIVERY_LIMIT = 10
 RETRY_TIERS_MS = (500, 1_500, 4_000)
+# Where a post waits for its author's previous one, in short rounds: a round is about as long as another worker's group.
+WAIT_TIER_MS = 100
 MAX_QUEUED_MESSAGES = 500_000
 LIVE_MAX_AGE = "1h"
 LIVE_MAX_BYTES = 1_000_000_000
@@ -76,6 +78,11 @@ def retry_queue(queue: str, tier_ms: int) -> str:
     return f"{queue}.retry.{tier_ms}ms"
 
 
+def tiers(queue: str) -> tuple[int, ...]:
+    """The wait times, in milliseconds, of the queue's retry queues."""
+    return (WAIT_TIER_MS, *RETRY_TIERS_MS) if queue == COMMANDS_QUEUE else RETRY_TIERS_MS
+
+
 def definitions(passwords: Mapping[str, str], *, max_queued: int = MAX_QUEUED_MESSAGES) -> dict[str, Any]:
     """The document for `rabbitmqctl import_definitions`, with these users (name: password) and their permissions."""
     return {
@@ -95,7 +102,7 @@ def _queues(max_queued: int) -> list[dict[str, Any]]:
     for work in WORK_QUEUES:
         queues.append(_queue(work, _work_arguments(work, max_queued)))
         queues.append(_queue(dead_queue(work), {"x-queue-type": "quorum", "x-delivery-limit": NO_DELIVERY_LIMIT}))
-        queues += [_queue(retry_queue(work, tier), _retry_arguments(work, tier)) for tier in RETRY_TIERS_MS]
+        queues += [_queue(retry_queue(work, tier), _retry_arguments(work, tier)) for tier in tiers(work)]
     return queues
 
 
@@ -135,8 +142,8 @@ def _bindings() -> list[dict[str, Any]]:
     bindings = [_binding(source, queue, key) for source, queue, key in BINDINGS]
     for work, retry_exchange in WORK_QUEUES.items():
         bindings.append(_binding(DEAD, dead_queue(work), work))
-        tiers = [retry_queue(work, tier) for tier in RETRY_TIERS_MS]
-        bindings += [_binding(retry_exchange, tier, tier) for tier in tiers]
+        waits = [retry_queue(work, tier) for tier in tiers(work)]
+        bindings += [_binding(retry_exchange, wait, wait) for wait in waits]
     return bindings
 
 

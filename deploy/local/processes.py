@@ -98,8 +98,10 @@ class ServerProcess:
         self._forget()
 
     def pause(self) -> None:
-        """SIGSTOP: its connections stay open and nothing answers any more, until `resume`."""
-        self._signal(signal.SIGSTOP)
+        """SIGSTOP: its connections stay open and nothing answers any more, until `resume`. Returns when it stands still."""
+        if self.is_running:
+            self._signal(signal.SIGSTOP)
+            os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def resume(self) -> None:
         self._signal(signal.SIGCONT)

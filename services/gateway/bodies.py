@@ -118,4 +118,3 @@ def _walk(value: object, place: str) -> Iterator[str]:
                 yield from _walk(inner, f"{place}.{number}".lstrip("."))
         case _:
             return
-

@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Final
 
 import orjson
@@ -24,13 +25,14 @@ from shared.delivery import NotPublished, Outgoing, Publisher, PublishUnknown
 from shared.envelope import MAX_MESSAGE_BYTES
 from shared.errors import ProblemError, refuse
 from shared.fields import OrderId
-from shared.orders import OrderEventKind, OrderSnapshot
+from shared.orders import OrderSnapshot, order_event, order_routing_key
 
 log = structlog.get_logger(__name__)
 
 PUBLISH_DEADLINE_S: Final = 1.5
 MAX_IN_FLIGHT: Final = 256
 RETRY_AFTER_S: Final = 2
+SOURCE: Final = "parley/gateway"
 
 
 def logged(order_id: OrderId | None) -> str | None:
@@ -93,30 +95,20 @@ class Commands:
         await self._publish(_message(command, None), key=None)
         log.info("write", operation=commands.routing_key(command), command_id=command.id, answer="accepted")
 
-    async def publish_order(self, snapshot: OrderSnapshot, kind: OrderEventKind, write: Write) -> None:
+    async def publish_order(self, snapshot: OrderSnapshot, write: Write) -> None:
         """Publishes the order event. May be repeated freely: its version says which is which."""
-        body = snapshot.model_dump_json().encode()
+        event, started = order_event(snapshot, source=SOURCE, now=datetime.now(UTC)), time.monotonic()
+        body, operation = event.model_dump_json(exclude_none=True).encode(), order_routing_key(event)
         if len(body) > MAX_MESSAGE_BYTES:
             raise refuse("too_large", f"The order may have at most {MAX_MESSAGE_BYTES} bytes.")
-        started = time.monotonic()
         message = Outgoing(
-            exchange=topology.SHOP_ORDERS,
-            routing_key=kind,
-            body=body,
-            message_id=f"{snapshot.order_id}/{snapshot.version}/{uuid.uuid4().hex}",
-            content_type="application/json",
+            exchange=topology.SHOP_ORDERS, routing_key=operation, body=body, message_id=f"{event.id}/{uuid.uuid4().hex}"
         )
         await self._publish(message, key=None)
-        self._figures.writes.labels(operation=kind, answer="accepted").inc()
-        self._figures.waits.labels(operation=kind).observe(time.monotonic() - started)
-        log.info(
-            "write",
-            operation=kind,
-            order=logged(snapshot.order_id),
-            version=snapshot.version,
-            role=write.caller.role,
-            answer="accepted",
-        )
+        self._figures.writes.labels(operation=operation, answer="accepted").inc()
+        self._figures.waits.labels(operation=operation).observe(time.monotonic() - started)
+        order, version = logged(snapshot.order_id), snapshot.version
+        log.info("write", operation=operation, order=order, version=version, role=write.caller.role, answer="accepted")
 
     async def _publish(self, message: Outgoing, *, key: str | None) -> None:
         try:

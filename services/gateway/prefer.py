@@ -33,6 +33,9 @@ class Preference:
         return ", ".join(said) or None
 
 
+NONE = Preference()
+
+
 def read(headers: Iterable[str]) -> Preference:
     """The preferences that we know; the others, and a `wait` that is no number, are ignored, as the RFC asks. The first of two wins."""
     found: dict[str, str] = {}

@@ -184,9 +184,3 @@ class HistoryQuery(Contract):
         if self.before_seq is not None and self.after_seq is not None:
             raise ValueError("ask with before_seq or with after_seq, not both")
         return self
-
-
-class OrderEventQuery(Contract):
-    """Which event the snapshot is; without it, `cancelled` where the status says so, else `updated`."""
-
-    event: Literal["placed", "updated", "cancelled"] | None = None

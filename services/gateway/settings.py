@@ -14,7 +14,7 @@ class GatewaySettings(CommonSettings):
 
     http_port: int = 8080
     token_issuer: str
-    token_audience: str = "parley"
+    token_audience: str = "parley"  # noqa: S105 - an audience is no secret
     token_jwks_url: str | None = None
     token_demo_secret: SecretStr | None = None
     link_secret: SecretStr = Field(min_length=MIN_SECRET_CHARACTERS)
@@ -37,6 +37,9 @@ class GatewaySettings(CommonSettings):
             raise ValueError("set one of TOKEN_JWKS_URL and TOKEN_DEMO_SECRET")
         if self.token_demo_secret is not None and not self.demo:
             raise ValueError("TOKEN_DEMO_SECRET is for demo mode (DEMO=1): whoever holds it can be anybody")
-        if self.token_demo_secret is not None and len(self.token_demo_secret.get_secret_value()) < MIN_SECRET_CHARACTERS:
+        if (
+            self.token_demo_secret is not None
+            and len(self.token_demo_secret.get_secret_value()) < MIN_SECRET_CHARACTERS
+        ):
             raise ValueError(f"TOKEN_DEMO_SECRET must have at least {MIN_SECRET_CHARACTERS} characters")
         return self

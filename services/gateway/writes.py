@@ -1,6 +1,6 @@
 """How a write is asked: by whom, under which key, and with how much patience; and the heading of its command."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Final, TypedDict
 
@@ -30,14 +30,13 @@ class Heading(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One request that changes something. `accepted_at` has MongoDB's precision."""
+    """One request that changes something."""
 
     signed_in: SignedIn
     ids: CommandIds
     key: str | None = None
-    preference: Preference = Preference()
+    preference: Preference = prefer.NONE
     traceparent: str | None = None
-    accepted_at: datetime = field(default_factory=lambda: _to_milliseconds(datetime.now(UTC)))
 
     @property
     def caller(self) -> Caller:
@@ -45,13 +44,8 @@ class Write:
 
     def heading(self, operation: str, order_id: OrderId | None = None, *, key: str | None = None) -> Heading:
         """The heading of this write's command. `key` stands in for an Idempotency-Key where the body brings one."""
-        return {
-            "id": self._id(operation, order_id, key or self.key),
-            "stamp": str(uuid7()),
-            "time": self.accepted_at,
-            "subject": order_id,
-            "traceparent": self.traceparent,
-        }
+        command_id = self._id(operation, order_id, key or self.key)
+        return heading(command_id, order_id=order_id, traceparent=self.traceparent)
 
     def _id(self, operation: str, order_id: OrderId | None, key: str | None) -> str:
         if key is None:
@@ -59,8 +53,16 @@ class Write:
         return self.ids.for_key(self.caller.key, operation, order_id, key)
 
 
-def _to_milliseconds(moment: datetime) -> datetime:
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+def heading(command_id: str, *, order_id: OrderId | None = None, traceparent: str | None = None) -> Heading:
+    """A heading of this moment, in MongoDB's precision of milliseconds."""
+    now = datetime.now(UTC)
+    return {
+        "id": command_id,
+        "stamp": str(uuid7()),
+        "time": now.replace(microsecond=now.microsecond // 1000 * 1000),
+        "subject": order_id,
+        "traceparent": traceparent,
+    }
 
 
 IdempotencyKey = Annotated[

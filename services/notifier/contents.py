@@ -16,7 +16,7 @@ from shared.fields import (
 )
 from shared.orders import Item, OrderSnapshot
 
-MAX_ITEMS_SHOWN = 8
+MAX_ITEMS_SHOWN = 5
 
 MailState = Literal["open", "pending", "leased", "transmitting", "sent", "failed", "ambiguous", "skipped"]
 WhyNothing = Literal["read", "switched_off"]
@@ -39,7 +39,7 @@ class Gathered(Grown):
 
 
 class OrderShown(Grown):
-    """As much of the order as a mail shows: the first items, and how many more the snapshot had."""
+    """As much of the order as a mail shows: the first items, and how many more there are."""
 
     order_id: str
     version: int
@@ -91,13 +91,14 @@ def gathered(event: EntryAddressed) -> Gathered:
     )
 
 
-def order_shown(order: OrderSnapshot) -> OrderShown:
+def order_shown(order: OrderSnapshot, *, item_count: int) -> OrderShown:
+    """`item_count` is how many items the whole order has: the snapshot in an event may hold only the first ones."""
     return OrderShown(
         order_id=order.order_id,
         version=order.version,
         url=order.url,
         items=tuple(order.items[:MAX_ITEMS_SHOWN]),
-        more_items=max(0, len(order.items) - MAX_ITEMS_SHOWN),
+        more_items=max(0, item_count - min(len(order.items), MAX_ITEMS_SHOWN)),
         total=order.total,
         currency=order.currency,
     )

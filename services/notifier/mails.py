@@ -7,7 +7,7 @@ mail that waits for its next try. A sender's mark names the lease's fence: one t
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 from pymongo import ASCENDING, ReturnDocument
 from pymongo.errors import DuplicateKeyError
@@ -15,6 +15,18 @@ from uuid6 import uuid7
 
 from services.notifier import steps
 from services.notifier.contents import Gathered, Mail, MailState, OrderShown
+from services.notifier.outcomes import (
+    Broken,
+    Defect,
+    Lost,
+    Outcome,
+    Refused,
+    Sent,
+    ServerAway,
+    Skipped,
+    Stopped,
+    Unknown,
+)
 from shared.errors import RetryLater
 from shared.events import Recipient
 from shared.mongo import Database, Document
@@ -33,6 +45,7 @@ class Lease:
 
     mail_id: str
     fence: int
+    attempts: int
     document: Document
 
     def mail(self) -> Mail:
@@ -111,14 +124,16 @@ class Mails:
             sort=[("wake_at", ASCENDING)],
             return_document=ReturnDocument.AFTER,
         )
-        return None if found is None else Lease(mail_id=found["_id"], fence=found["fence"], document=found)
+        return None if found is None else _lease_on(found)
 
     async def lapse(self, *, pause_s: float) -> Lapse | None:
         """Takes back one lease that has ended: before DATA the mail is due again, after it the outcome is ambiguous."""
-        for was, update in (
-            ("leased", steps.released(why="lease ended")),
-            ("transmitting", steps.ambiguous(why="lease ended", resend=self._resend, pause_s=pause_s)),
-        ):
+        ambiguous = steps.ambiguous(why="lease ended", resend=self._resend, pause_s=pause_s)
+        updates: dict[MailState, list[steps.Stage]] = {
+            "leased": steps.released(why="lease ended"),
+            "transmitting": ambiguous,
+        }
+        for was, update in updates.items():
             after = await self._mails.find_one_and_update(
                 {"alive": True, "state": was, **steps.DUE},
                 update,
@@ -127,7 +142,7 @@ class Mails:
                 return_document=ReturnDocument.AFTER,
             )
             if after is not None:
-                return Lapse(mail_id=after["_id"], was="leased" if was == "leased" else "transmitting", now=after["state"])
+                return Lapse(mail_id=after["_id"], was=was, now=after["state"])
         return None
 
     async def transmitting(self, lease: Lease, *, rendered: bytes, message_id: str) -> bool:
@@ -135,29 +150,35 @@ class Mails:
         update = steps.transmitting(rendered=rendered, message_id=message_id)
         return await self._mark(lease, ("leased",), update) is not None
 
-    async def sent(self, lease: Lease, *, reply: str) -> MailState | None:
-        """Accepted by the server. Like all marks: the mail's state after it, or None where the lease was no longer ours."""
-        return await self._mark(lease, HELD, steps.sent(reply=reply))
+    async def mark(self, lease: Lease, outcome: Outcome, *, pause_s: float) -> MailState | None:
+        """Stores what became of an attempt: the mail's state after it, or None where the lease was no longer ours.
 
-    async def skipped(self, lease: Lease, *, why: str) -> MailState | None:
-        """Nothing was left to tell."""
-        return await self._mark(lease, HELD, steps.skipped(why=why))
+        Not accepted for certain, and not for ever: it comes back after the pause. Accepted or not, nobody knows: it is `ambiguous`,
+        at once, for waiting until the lease ends would tell no more; where it is sent once more, that is after the pause too.
+        """
+        return await self._mark(lease, HELD, self._step(outcome, pause_s))
 
-    async def failed(self, lease: Lease, *, code: int | None, text: str) -> MailState | None:
-        return await self._mark(lease, HELD, steps.failed(code=code, text=text))
-
-    async def put_back(self, lease: Lease, *, code: int | None, text: str, pause_s: float) -> MailState | None:
-        """Not accepted for certain, and worth another try later; `failed` once that has gone on for too long."""
-        update = steps.put_back(code=code, text=text, pause_s=pause_s, give_up_s=self._give_up_s)
-        return await self._mark(lease, HELD, update)
-
-    async def release(self, lease: Lease, *, why: str) -> MailState | None:
-        """Given back before any DATA was sent, also where `transmitting` had been stored (or may have been)."""
-        return await self._mark(lease, HELD, steps.released(why=why))
-
-    async def ambiguous(self, lease: Lease, *, why: str, pause_s: float) -> MailState | None:
-        """DATA was begun and its outcome will never be known."""
-        return await self._mark(lease, HELD, steps.ambiguous(why=why, resend=self._resend, pause_s=pause_s))
+    def _step(self, outcome: Outcome, pause_s: float) -> list[steps.Stage]:
+        match outcome:
+            case Sent(reply):
+                step = steps.sent(reply=reply)
+            case Skipped(why):
+                step = steps.skipped(why=why)
+            case Refused(code, text) if outcome.is_final:
+                step = steps.failed(code=code, text=text)
+            case Refused(code, text):
+                step = steps.put_back(code=code, text=text, pause_s=pause_s, give_up_s=self._give_up_s)
+            case Broken(reason):
+                step = steps.put_back(code=None, text=reason, pause_s=pause_s, give_up_s=self._give_up_s)
+            case Unknown(reason):
+                step = steps.ambiguous(why=reason, resend=self._resend, pause_s=pause_s)
+            case Defect(reason):
+                step = steps.failed(code=None, text=f"defect: {reason}")
+            case ServerAway(reason) | Stopped(reason) | Lost(reason):
+                step = steps.released(why=reason)
+            case _:
+                assert_never(outcome)
+        return step
 
     async def _mark(self, lease: Lease, states: Sequence[MailState], update: list[steps.Stage]) -> MailState | None:
         after = await self._mails.find_one_and_update(
@@ -181,3 +202,12 @@ class Mails:
         found = await self._mails.find_one(waiting, {"wake_at": 1}, sort=[("wake_at", ASCENDING)])
         moment: datetime | None = found["wake_at"].astimezone(UTC) if found else None
         return moment
+
+
+def _lease_on(document: Document) -> Lease:
+    return Lease(
+        mail_id=document["_id"],
+        fence=document["fence"],
+        attempts=int(document.get("attempts", 0)),
+        document=document,
+    )

@@ -14,12 +14,16 @@ class Metrics:
         self.known = Counter("notifier_known", "Entries for one person that had been taken before", registry=registry)
         self.mails = Counter("notifier_mails", "Mails that ended, by end state", ["state"], registry=registry)
         self.attempts = Counter("notifier_attempts", "Attempts at sending, by outcome", ["outcome"], registry=registry)
-        self.resent = Counter("notifier_resent", "Mails to be sent once more after an unknown outcome", registry=registry)
+        self.resent = Counter(
+            "notifier_resent", "Mails to be sent once more after an unknown outcome", registry=registry
+        )
         self.lapsed = Counter("notifier_lapsed", "Leases that ended before their mark", ["state"], registry=registry)
         self.oldest_due_s = Gauge(
             "notifier_oldest_due_seconds", "How long the longest waiting due mail has been due", registry=registry
         )
-        self.server_up = Gauge("notifier_smtp_server_up", "1 while the SMTP server takes connections", registry=registry)
+        self.server_up = Gauge(
+            "notifier_smtp_server_up", "1 while the SMTP server takes connections", registry=registry
+        )
         self.send_s = Histogram(
             "notifier_send_seconds", "From the lease of a mail to its end", buckets=_SECONDS, registry=registry
         )

@@ -14,9 +14,9 @@ from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from babel import Locale, UnknownLocaleError
-from babel.dates import format_datetime as format_moment
+from babel.dates import format_date, format_time
 from babel.numbers import format_currency, format_decimal
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup, escape
 
 from services.notifier import cleaning
@@ -31,7 +31,7 @@ _NEVER_FOLDED: Final = frozenset({"message-id", "in-reply-to", "references", "li
 
 
 class _MailPolicy(EmailPolicy):
-    """SMTP's policy, but the e-mail package folds a long token into encoded words (python/cpython#80222), which breaks ids and links."""
+    """SMTP's policy, but the e-mail package folds a long token into encoded words (as told in odoo/odoo#289182), which breaks links."""
 
     def fold_binary(self, name: str, value: str) -> bytes:
         if name.lower() in _NEVER_FOLDED:
@@ -66,7 +66,7 @@ class MailSettings:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A mail as it goes over the wire, and its Message-ID."""
+    """A mail as it goes over the wire, its Message-ID, and the address to send it to."""
 
     content: bytes
     message_id: str
@@ -101,7 +101,7 @@ class Renderer:
         self._settings = settings
         environment = Environment(
             loader=PackageLoader("services.notifier"),
-            autoescape=lambda name: name is not None and name.endswith(".html.j2"),
+            autoescape=select_autoescape(enabled_extensions=("html.j2",)),
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
@@ -135,11 +135,14 @@ class Renderer:
         message.set_content(_printable_lines(self._text.render(context)), cte="quoted-printable")
         message.add_alternative(self._html.render(context), subtype="html", cte="quoted-printable")
         message.set_boundary(f"=_parley_{mail.id}")
-        return Rendered(
-            content=bytes(message),
-            message_id=str(message["Message-ID"]),
-            recipient=_envelope_address(mail.recipient.email),
-        )
+        return self.as_it_was(mail, bytes(message))
+
+    def as_it_was(self, mail: Mail, content: bytes) -> Rendered:
+        """The mail with bytes that were rendered before."""
+        return Rendered(content, self._message_id(mail), _envelope_address(mail.recipient.email))
+
+    def _message_id(self, mail: Mail) -> str:
+        return f"<{mail.id}@{self._settings.domain}>"
 
     def _message(self, mail: Mail, subject: str, links: Links) -> EmailMessage:
         settings = self._settings
@@ -151,7 +154,7 @@ class Renderer:
             message["Reply-To"] = _mailbox(*parseaddr(settings.reply_to))
         message["Subject"] = subject
         message["Date"] = format_datetime(mail.frozen_at)
-        message["Message-ID"] = f"<{mail.id}@{settings.domain}>"
+        message["Message-ID"] = self._message_id(mail)
         message["In-Reply-To"] = root
         message["References"] = root
         message["Auto-Submitted"] = "auto-generated"
@@ -166,7 +169,8 @@ class Renderer:
         settings = self._settings
         thread_url, fragment = settings.thread_url, ""
         if recipient.guest_token is not None:
-            thread_url, fragment = settings.guest_url or settings.thread_url, f"#{quote(recipient.guest_token, safe='')}"
+            thread_url = settings.guest_url or settings.thread_url
+            fragment = f"#{quote(recipient.guest_token, safe='')}"
         unsubscribe = None
         if settings.unsubscribe_url is not None:
             unsubscribe = f"{settings.unsubscribe_url}?token={quote(recipient.unsubscribe_token, safe='')}"
@@ -240,7 +244,8 @@ def _money(amount: str, currency: str, babel: Locale) -> str:
 
 def _moment(moment: datetime, babel: Locale, time_zone: tzinfo) -> str:
     local = moment.astimezone(time_zone)
-    return f"{format_moment(local, 'medium', locale=babel)} {local.tzname()}"
+    date, time = format_date(local, "medium", locale=babel), format_time(local, "short", locale=babel)
+    return f"{date}, {time} {local.tzname()}"
 
 
 def _babel_locale(locale: str) -> Locale:

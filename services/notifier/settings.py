@@ -11,7 +11,7 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from shared.settings import CommonSettings
 
-DEMO_THREAD_URL = "http://127.0.0.1:8080/orders/{order_id}"
+DEMO_THREAD_URL = "http://127.0.0.1:8080/pages/orders/{order_id}"
 ORDER_PLACE = "{order_id}"
 Seconds = Annotated[float, Field(gt=0)]
 

@@ -115,7 +115,9 @@ def skipped(*, why: str) -> list[Stage]:
 def failed(*, code: int | None, text: str) -> list[Stage]:
     """Ends where an operator sees it, with all that another try would need."""
     error = {"code": literal(code), "text": literal(text)}
-    return [{"$set": {"state": "failed", **AT_REST, "error": error, "history": history("failed", code=code, text=text)}}]
+    return [
+        {"$set": {"state": "failed", **AT_REST, "error": error, "history": history("failed", code=code, text=text)}}
+    ]
 
 
 def put_back(*, code: int | None, text: str, pause_s: float, give_up_s: float) -> list[Stage]:

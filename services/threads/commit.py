@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from services.threads import answers
 from services.threads.access import Parties
@@ -19,7 +19,7 @@ from services.threads.orders import Orders
 from services.threads.outcomes import Outcome, Outcomes
 from services.threads.replies import Replies
 from services.threads.thread import Entry
-from services.threads.work import Work, later
+from services.threads.work import Work, later, waiting
 from services.threads.writer import Writer
 from shared.commands import (
     CommandOutcome,
@@ -30,6 +30,9 @@ from shared.commands import (
     WatchThread,
 )
 from shared.delivery import Outgoing, Publisher
+
+WAIT_ROUNDS: Final = 8
+WAIT_PAUSE_S: Final = 0.01
 
 
 @dataclass(slots=True)
@@ -70,8 +73,9 @@ class Committer:
     async def _commit(self, works: list[Work]) -> None:
         group = _Group()
         fresh = await self._set_known_aside(works, group)
-        await self._commit_entries([work for work in fresh if work.makes_entry], group)
+        held_back = await self._commit_entries([work for work in fresh if work.makes_entry], group)
         await self._finish(group)
+        await self._commit_waiting(held_back)
         await asyncio.gather(*(self._apply(work) for work in fresh if not work.makes_entry))
 
     async def park(self, work: Work) -> None:
@@ -115,9 +119,10 @@ class Committer:
 
     # Commands that make an entry.
 
-    async def _commit_entries(self, works: list[Work], group: _Group) -> None:
+    async def _commit_entries(self, works: list[Work], group: _Group) -> list[Work]:
+        """Commits and refuses what can be; returns the posts that still wait for their author's earlier one."""
         if not works:
-            return
+            return []
         written = await self._writer.write(works, settled_before=await self._settled_predecessors(works))
         group.parties |= written.parties
         for work, entry in written.entries:
@@ -126,6 +131,18 @@ class Committer:
             group.answered_by_entry[entry.id] = work
         await self._refuse(written.refused)
         await self._publish(written.outgoing)
+        return written.waiting
+
+    async def _commit_waiting(self, works: list[Work]) -> None:
+        """The earlier post is mostly in another worker's hands just now: looks again for a moment, then lets these go round."""
+        for _ in range(WAIT_ROUNDS):
+            if not works:
+                return
+            await asyncio.sleep(WAIT_PAUSE_S)
+            group = _Group()
+            works = await self._commit_entries(works, group)
+            await self._finish(group)
+        await self._publish([waiting(work) for work in works])
 
     async def _settled_predecessors(self, works: Sequence[Work]) -> set[str]:
         """Which of the posts that these wait for are committed or refused already."""

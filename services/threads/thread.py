@@ -11,7 +11,7 @@ from shared.callers import Author, author
 from shared.commands import CloseDispute, ImportMessage, OpenDispute, PostMessage
 from shared.errors import ProblemError, not_found, refuse
 from shared.events import Dispute
-from shared.fields import DisputeOutcome, DisputeReason, EntryKind, Side
+from shared.fields import DisputeOutcome, DisputeReason, EntryKind, Side, in_milliseconds
 
 SIDES: Final[tuple[Side, ...]] = ("customer", "seller", "shop")
 
@@ -172,7 +172,7 @@ def _import(command: ImportMessage, thread: Thread, digest: str, now: datetime) 
         kind="text",
         author=command.data.author,
         text=command.data.text,
-        accepted_at=command.data.written_at,
+        accepted_at=in_milliseconds(command.data.written_at),
         committed_at=now,
         digest=digest,
         after=after,
@@ -205,7 +205,7 @@ def _made(
         kind=kind,
         author=by,
         text=command.data.note or None if isinstance(command, CloseDispute) else command.data.text,
-        accepted_at=command.time,
+        accepted_at=in_milliseconds(command.time),
         committed_at=now,
         digest=digest,
         after=after,

@@ -27,9 +27,9 @@ QUEUE: Final = WorkQueue(topology.COMMANDS_QUEUE, service="threads", publishers=
 # Outcomes are kept for 90 days, so an older command could be decided a second time.
 OUTCOME_LIFE: Final = timedelta(days=90)
 
-# A post waits for its author's previous one for at most 10 s: in the first tier, which is half a second long.
-WAIT_TIER_MS: Final = topology.RETRY_TIERS_MS[0]
-MAX_WAITS: Final = 10_000 // WAIT_TIER_MS
+# A post waits for its author's previous one for at most 10 s. Rounds are counted, not seconds: where a long queue holds the
+# previous post up, it holds this one up as well.
+MAX_WAITS: Final = 10_000 // topology.WAIT_TIER_MS
 WAITS_HEADER: Final = "x-waits"
 
 
@@ -90,7 +90,7 @@ def waiting(work: Work) -> Outgoing:
         **retry_headers(message, _attempt(message)),
         WAITS_HEADER: waits(message) + 1,
     }
-    tier = topology.retry_queue(QUEUE.name, WAIT_TIER_MS)
+    tier = topology.retry_queue(QUEUE.name, topology.WAIT_TIER_MS)
     return Outgoing(
         exchange=QUEUE.retry_exchange,
         routing_key=tier,

@@ -16,10 +16,11 @@ from services.threads.entries import Inserted, Log
 from services.threads.guesses import Guesses
 from services.threads.metrics import Metrics
 from services.threads.thread import AlreadySo, Entry, EntryCommand, Made, Thread, decide
-from services.threads.work import MAX_WAITS, Work, later, waiting, waits
+from services.threads.work import MAX_WAITS, Work, later, waits
 from shared.commands import CloseDispute, CommandOutcome, ImportMessage, OpenDispute, PostMessage
 from shared.delivery import Outgoing
 from shared.errors import ProblemError
+from shared.fields import in_milliseconds
 
 COLLISION_PAUSE_S: Final = 0.002
 COLLISION_PAUSE_MAX_S: Final = 0.05
@@ -27,11 +28,12 @@ COLLISION_PAUSE_MAX_S: Final = 0.05
 
 @dataclass(slots=True)
 class Written:
-    """What became of commands: entries that are committed, refusals, and copies that go through a retry tier."""
+    """What became of commands: entries that are committed, refusals, copies for a retry tier, and posts that wait for an earlier one."""
 
     entries: list[tuple[Work, Entry]] = field(default_factory=list)
     refused: list[tuple[Work, CommandOutcome]] = field(default_factory=list)
     outgoing: list[Outgoing] = field(default_factory=list)
+    waiting: list[Work] = field(default_factory=list)
     parties: dict[str, Parties] = field(default_factory=dict)
 
 
@@ -90,9 +92,9 @@ class Writer:
         chain: list[tuple[Work, Entry]] = []
         for position, work in enumerate(works):
             if _must_wait(work, settled, chain):
-                written.outgoing.append(waiting(work))
+                written.waiting.append(work)
                 continue
-            decision = decide(entry_command(work), thread, digest=work.digest, now=_now())
+            decision = decide(entry_command(work), thread, digest=work.digest, now=in_milliseconds(datetime.now(UTC)))
             if isinstance(decision, Made):
                 chain.append((work, decision.entry))
                 thread = decision.thread
@@ -170,9 +172,3 @@ async def _pause(rounds: int, *, collided: int) -> None:
     if collided and rounds > 1:
         limit_s = min(COLLISION_PAUSE_MAX_S, COLLISION_PAUSE_S * rounds)
         await asyncio.sleep(random.uniform(0, limit_s))  # noqa: S311 - nothing secret about a pause
-
-
-def _now() -> datetime:
-    """Now, in MongoDB's precision, so that an entry reads back as it was decided."""
-    now = datetime.now(UTC)
-    return now.replace(microsecond=now.microsecond // 1000 * 1000)

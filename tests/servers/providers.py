@@ -3,7 +3,7 @@
 import os
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,16 @@ from deploy.local.settings import REPOSITORY
 from shared.topology import definitions
 from tests.servers.control import InContainer, NotOurs
 from tests.servers.mongodb import SharedMongo
-from tests.servers.rabbitmq import ADMIN, PASSWORDS, Management, RabbitAddress, SharedRabbit, make_users
+from tests.servers.rabbitmq import (
+    ADMIN,
+    PASSWORDS,
+    Ctl,
+    Management,
+    RabbitAddress,
+    SharedRabbit,
+    local_ctl,
+    make_users,
+)
 from tests.servers.waiting import eventually_now
 
 RABBITMQ_IMAGE = "rabbitmq:4-management"
@@ -115,7 +124,7 @@ def local_rabbit(directory: Path) -> Iterator[SharedRabbit]:
         control.start()
         management = Management(LOOPBACK, management_port, user=ADMIN, password=PASSWORDS[ADMIN])
         address = RabbitAddress(LOOPBACK, amqp_port, management)
-        yield SharedRabbit(address, control, ctl=str(directory / "rabbitmq" / "rabbitmqctl"))
+        yield SharedRabbit(address, control, ctl=local_ctl(str(directory / "rabbitmq" / "rabbitmqctl")))
     finally:
         node.process.resume()
         node.kill()
@@ -181,7 +190,16 @@ def _rabbit_in_container(why: str) -> Iterator[SharedRabbit]:
         wait_ready()
         make_users(management)
         control = InContainer(container.get_wrapped_container(), wait_ready)
-        yield SharedRabbit(RabbitAddress(LOOPBACK, amqp_port, management), control)
+        yield SharedRabbit(RabbitAddress(LOOPBACK, amqp_port, management), control, ctl=_container_ctl(container))
+
+
+def _container_ctl(container: Any) -> Ctl:
+    def run(arguments: Sequence[str]) -> str:
+        status, output = container.exec(["rabbitmqctl", "--quiet", *arguments])
+        assert status == 0, f"rabbitmqctl {' '.join(arguments)}: {output.decode(errors='replace')}"
+        return str(output.decode())
+
+    return run
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import TypeVar, overload
 
 POLL_EVERY_S = 0.02
 TIMEOUT_S = 20.0
@@ -12,9 +12,13 @@ TIMEOUT_S = 20.0
 T = TypeVar("T")
 
 
+@overload
+async def eventually(look: Callable[[], Awaitable[T]], *, timeout_s: float = ..., what: str = ...) -> T: ...
+@overload
+async def eventually(look: Callable[[], T], *, timeout_s: float = ..., what: str = ...) -> T: ...
 async def eventually(
-    look: Callable[[], T | Awaitable[T]], *, timeout_s: float = TIMEOUT_S, what: str = "the condition"
-) -> T:
+    look: Callable[[], object], *, timeout_s: float = TIMEOUT_S, what: str = "the condition"
+) -> object:
     """The first answer of `look` that is true (or not empty). It may be a coroutine function; AssertionError counts as no.
 
     Raises AssertionError, with the last answer, when there is none within the time.

@@ -10,7 +10,6 @@ import structlog
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from services.gateway.live.audience import LiveEvent
 from services.gateway.live.clients import Client, Clients
 from services.gateway.live.feed import Feed, Gap
 from services.gateway.live.ring import NOTHING_YET
@@ -25,6 +24,8 @@ REPLAY_LIMIT_S: Final = 30.0
 LAST_WORD_LIMIT_S: Final = 1.0
 SKIPPED_BETWEEN_IDS: Final = 200
 MAX_OFFSET: Final = 2**53
+RETRY_MS: Final = 1_000
+RESYNC: Final = b"event: resync\ndata: {}\n\n"
 
 Say = Callable[[bytes], Awaitable[None]]
 
@@ -64,7 +65,11 @@ class LiveAnswer(Response):
 
         talking = asyncio.create_task(self._talk(say))
         leaving = asyncio.create_task(_left(receive))
-        self._client.cut_off = lambda: talking.cancel() and None
+
+        def cut_off() -> None:
+            talking.cancel()
+
+        self._client.cut_off = cut_off
         try:
             left_s = max(0.0, self._expires_at - time.time())
             await asyncio.wait({talking, leaving}, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
@@ -89,22 +94,29 @@ class LiveAnswer(Response):
         """Brings the client to the tip: with what it has missed, or with `resync` where that cannot be had."""
         if self._last_event_id is None:
             self._join(self._feed.ring.tip)
-            return await say(self._position())
-        offset = offset_in(self._last_event_id)
+            await say(self._position())
+        elif not await self._missed_is_said(self._last_event_id, say):
+            self._figures.live_resyncs.inc()
+            self._join(self._feed.ring.tip)
+            await say(self._position() + RESYNC)
+
+    async def _missed_is_said(self, last_event_id: str, say: Say) -> bool:
+        """Says what came after this id, and joins. False where that cannot be had."""
+        offset = offset_in(last_event_id)
         if offset is None or not await self._feed.reached(offset, within_s=AHEAD_LIMIT_S):
-            return await self._resync(say)
+            return False
         try:
             async with asyncio.timeout(REPLAY_LIMIT_S):
-                offset = await self._replay(offset, say)
+                while not self._feed.ring.covers(offset):
+                    offset = await self._replay(offset, say)
         except (Gap, TimeoutError):
-            return await self._resync(say)
+            return False
         self._join(offset)
+        return True
 
     async def _replay(self, offset: int, say: Say) -> int:
-        """Says what happened before the ring begins. Returns the offset from which the ring has the rest."""
+        """Says what happened before the ring begins. Returns the offset that the client has seen; the ring may have moved on meanwhile."""
         skipped = 0
-        if self._feed.ring.covers(offset):
-            return offset
         async with contextlib.aclosing(self._feed.replay(offset)) as events:
             async for event in events:
                 offset, skipped = event.offset, skipped + 1
@@ -117,38 +129,29 @@ class LiveAnswer(Response):
 
     def _join(self, offset: int) -> None:
         """Nothing is awaited between looking into the ring and joining, so no event falls between the two."""
-        for event in self._feed.ring.after(offset):
-            if self._client.place in event.places:
-                self._client.catch_up_with(event)
+        missed = self._feed.ring.after(offset)
+        self._client.catch_up_with([event for event in missed if self._client.place in event.places])
         self._clients.join(self._client)
 
-    async def _resync(self, say: Say) -> None:
-        self._figures.live_resyncs.inc()
-        self._join(self._feed.ring.tip)
-        await say(self._position() + b"event: resync\ndata: {}\n\n")
-
     def _position(self) -> bytes:
-        """An id without an event: the client has seen everything up to here, also what was not for it."""
-        tip = self._feed.ring.tip
-        return b"retry: 1000\n\n" if tip == NOTHING_YET else f"retry: 1000\nid: {tip}\n\n".encode()
+        return f"retry: {RETRY_MS}\n".encode() + _id(self._feed.ring.tip)
 
     async def _go_on(self, say: Say) -> None:
         await self._client.wait(at_most_s=HEARTBEAT_S)
         if self._client.must_resync:
             self._client.must_resync = False
             self._figures.live_resyncs.inc()
-            return await say(b"event: resync\ndata: {}\n\n")
+            await say(RESYNC)
         tip, events = self._feed.ring.tip, self._client.take()
-        if not events:
-            heartbeat = b": alive\n\n" if tip == NOTHING_YET else f": alive\nid: {tip}\n\n".encode()
-            return await say(heartbeat)
         for event in events:
-            await say(_said(event, self._client))
-        return None
+            await say(event.said_to(self._client.person))
+        if not events:
+            await say(b": alive\n" + _id(tip))
 
 
-def _said(event: LiveEvent, client: Client) -> bytes:
-    return event.said_to(client.person)
+def _id(tip: int) -> bytes:
+    """An id without an event: the client has seen everything up to here, also what was not for it."""
+    return b"\n" if tip == NOTHING_YET else f"id: {tip}\n\n".encode()
 
 
 async def _left(receive: Receive) -> None:

@@ -17,15 +17,32 @@ MAX_WAITING_BYTES = 1_000_000
 class Client:
     """One connection. `cut_off` ends it; it is called at most once."""
 
-    __slots__ = ("_more", "_waiting", "_waiting_bytes", "caller_key", "cut_off", "must_resync", "person", "place")
+    __slots__ = (
+        "_missed",
+        "_more",
+        "_waiting",
+        "_waiting_bytes",
+        "caller_key",
+        "cut_off",
+        "must_resync",
+        "person",
+        "place",
+    )
 
     def __init__(self, caller: Caller, place: str) -> None:
         self.caller_key, self.person, self.place = caller.key, caller.person, place
         self.cut_off: Callable[[], None] = lambda: None
         self.must_resync = False
+        self._missed: list[LiveEvent] = []
         self._waiting: deque[LiveEvent] = deque()
         self._waiting_bytes = 0
         self._more = asyncio.Event()
+
+    def catch_up_with(self, missed: list[LiveEvent]) -> None:
+        """What comes first, however much it is: the ring holds it anyhow."""
+        self._missed = missed
+        if missed:
+            self._more.set()
 
     def tell(self, event: LiveEvent) -> bool:
         """Whether the event still fits into the queue."""
@@ -39,6 +56,7 @@ class Client:
     def resync(self) -> None:
         """There is a gap: what waits is worth nothing, and the client must read everything anew."""
         self.must_resync = True
+        self._missed = []
         self._waiting.clear()
         self._waiting_bytes = 0
         self._more.set()
@@ -52,7 +70,8 @@ class Client:
             return
 
     def take(self) -> list[LiveEvent]:
-        events = list(self._waiting)
+        events = [*self._missed, *self._waiting]
+        self._missed = []
         self._waiting.clear()
         self._waiting_bytes = 0
         self._more.clear()

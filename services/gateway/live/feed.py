@@ -5,7 +5,7 @@ come again, the same. Where it does not, there is a gap (or another stream), and
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Final
 
 import aiormq.abc
@@ -62,9 +62,12 @@ class Feed:
         return "gap"
 
     async def _begin(self, connection: aiormq.abc.AbstractConnection) -> None:
-        """Finds the end of the stream, reads the newest events before it, and follows it from there."""
+        """Finds the end of the stream, reads the newest events before it, and follows it from there.
+
+        Where the stream was empty when it was last seen, everything in it is read: clients may be waiting for its first event.
+        """
         end = await self._end_of_stream(connection)
-        start = 0 if end is None else max(0, end - REMEMBER_AT_START)
+        start = 0 if end is None or self._known else max(0, end - REMEMBER_AT_START)
         if end is None:
             await self._caught_up()
         async with StreamReading(connection, start=start) as reading:
@@ -130,7 +133,7 @@ class Feed:
         except TimeoutError:
             return False
 
-    async def replay(self, offset: int) -> AsyncIterator[LiveEvent]:
+    async def replay(self, offset: int) -> AsyncGenerator[LiveEvent, None]:
         """The events after this offset from the stream itself, until the ring has the rest. Raises Gap, and StreamEnded.
 
         Few are read at a time; whoever calls must stop in bounded time.

@@ -135,7 +135,9 @@ class Plan:
 
 
 async def _explain(database: Database, command: Document) -> Plan:
-    kept = {name: command[name] for name in command if name in ("find", "filter", "projection", "sort", "limit", "hint")}
+    kept = {
+        name: command[name] for name in command if name in ("find", "filter", "projection", "sort", "limit", "hint")
+    }
     explained = await database.command({"explain": kept, "verbosity": "executionStats"})
     stages: list[str] = []
     index: str | None = None
@@ -146,6 +148,4 @@ async def _explain(database: Database, command: Document) -> Plan:
         index = step.get("indexName", index)
         step = step.get("inputStage")
     figures = explained["executionStats"]
-    return Plan(
-        tuple(stages), index, figures["nReturned"], figures["totalDocsExamined"], figures["totalKeysExamined"]
-    )
+    return Plan(tuple(stages), index, figures["nReturned"], figures["totalDocsExamined"], figures["totalKeysExamined"])

@@ -94,7 +94,9 @@ def test_what_was_imported_is_new_for_nobody() -> None:
     stored = thread(persons={"customer": 1}, imported=40)
 
     assert views.new_for("seller:anna", stored, Mark()) == 1
-    assert not views.message(entry(imported=True, author={"side": "customer", "person": "customer", "name": "C"}), "seller:anna", Mark()).new
+    assert not views.message(
+        entry(imported=True, author={"side": "customer", "person": "customer", "name": "C"}), "seller:anna", Mark()
+    ).new
 
 
 def test_an_imported_message_shows_its_own_time_and_any_other_the_time_it_was_committed() -> None:

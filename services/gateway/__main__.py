@@ -1,0 +1,16 @@
+"""Runs the gateway: `python -m services.gateway`."""
+
+from services.gateway.app import build
+from services.gateway.settings import GatewaySettings
+from shared import logs, serve
+from shared.settings import load
+
+
+def main() -> None:
+    settings = load(GatewaySettings)
+    logs.configure(service="gateway", log_format=settings.log_format, level=settings.log_level)
+    serve.run(build(settings), settings)
+
+
+if __name__ == "__main__":
+    main()

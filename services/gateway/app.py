@@ -1,0 +1,184 @@
+"""Puts the gateway together: `build(settings)` connects, `undressed()` only knows its routes."""
+
+import asyncio
+import contextlib
+import signal
+import threading
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+import aiohttp
+from fastapi import FastAPI
+from fastapi.responses import HTMLResponse, Response
+from fastapi.staticfiles import StaticFiles
+from starlette.middleware.cors import CORSMiddleware
+
+from services.gateway import auth, docs_page, openapi, problems, threads
+from services.gateway.command_ids import CommandIds
+from services.gateway.commands import MAX_IN_FLIGHT, Commands
+from services.gateway.frame import Frame
+from services.gateway.live.clients import Clients
+from services.gateway.live.feed import Feed
+from services.gateway.live.ring import Ring
+from services.gateway.metrics import Figures
+from services.gateway.parts import Parts
+from services.gateway.replies import Replies
+from services.gateway.routes import disputes, links, live, marks, orders, persons
+from services.gateway.routes import threads as thread_routes
+from services.gateway.settings import GatewaySettings
+from services.gateway.threads import Threads
+from shared import probes
+from shared.delivery import Publisher
+from shared.probes import Probes
+from shared.tokens import DemoKeys, JwksKeys, Keys, Tokens
+
+PAGES: Final = Path(__file__).parent / "pages"
+ROUTERS: Final = (orders, thread_routes, disputes, marks, persons, live, links)
+EXPOSED: Final = ("ETag", "Location", "Preference-Applied", "Retry-After", "WWW-Authenticate", "X-Request-Id")
+ACCEPTED: Final = (
+    "Authorization",
+    "Content-Type",
+    "Idempotency-Key",
+    "If-Match",
+    "Last-Event-ID",
+    "Prefer",
+    "traceparent",
+    "X-Request-Id",
+)
+
+
+def undressed() -> FastAPI:
+    """The application with its routes and nothing behind them: for the OpenAPI document, without settings or servers."""
+    app = FastAPI(title=openapi.TITLE, docs_url=None, redoc_url=None, redirect_slashes=False)
+    _dress(app, Figures(), Probes({}))
+    return app
+
+
+def build(settings: GatewaySettings) -> FastAPI:
+    """The application; its lifespan connects. It starts while RabbitMQ and threads are away, and says so in /readyz."""
+    figures = Figures()
+    publisher = Publisher(settings.amqp_url.get_secret_value(), name="gateway-publishes", in_flight=MAX_IN_FLIGHT)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with threads.connect() as session:
+            replies = Replies(settings.amqp_url.get_secret_value())
+            parts = _parts(settings, figures, publisher, replies, session)
+            app.state.parts = parts
+            publisher.start()
+            reading = [asyncio.create_task(replies.run()), asyncio.create_task(parts.feed.run())]
+            _on_signal_to_stop(parts.clients.end_all)
+            try:
+                yield
+            finally:
+                for task in reading:
+                    task.cancel()
+                await asyncio.gather(*reading, return_exceptions=True)
+                await publisher.close()
+
+    app = FastAPI(title=openapi.TITLE, docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=lifespan)
+
+    async def reads_or_writes() -> str | None:
+        parts: Parts = app.state.parts
+        can_work = parts.commands.can_publish or await parts.threads.is_alive()
+        return None if can_work else "RabbitMQ and threads are both away"
+
+    _dress(app, figures, Probes({"rabbitmq_or_threads": reads_or_writes}))
+    _add_outer_layers(app, settings, figures)
+    _mount_pages(app, settings)
+    return app
+
+
+def _parts(
+    settings: GatewaySettings,
+    figures: Figures,
+    publisher: Publisher,
+    replies: Replies,
+    session: aiohttp.ClientSession,
+) -> Parts:
+    clients = Clients(
+        max_connections=settings.live_max_connections,
+        max_per_person=settings.live_max_connections_per_person,
+        figures=figures,
+    )
+    tokens = Tokens(
+        issuer=settings.token_issuer,
+        audience=settings.token_audience,
+        keys=_keys(settings, session),
+        link_secret=settings.link_secret.get_secret_value(),
+    )
+    return Parts(
+        settings=settings,
+        figures=figures,
+        tokens=auth.CheckedTokens(tokens),
+        command_ids=CommandIds(settings.command_id_secret.get_secret_value()),
+        commands=Commands(publisher=publisher, replies=replies, figures=figures),
+        threads=Threads(session=session, url=settings.threads_url, figures=figures),
+        feed=Feed(settings.amqp_url.get_secret_value(), ring=Ring(settings.live_ring_bytes), clients=clients),
+        clients=clients,
+    )
+
+
+def _keys(settings: GatewaySettings, session: aiohttp.ClientSession) -> Keys:
+    if settings.token_demo_secret is not None:
+        return DemoKeys(settings.token_demo_secret.get_secret_value())
+    url = settings.token_jwks_url or ""
+    return JwksKeys(lambda: auth.fetch_jwks(session, url))
+
+
+def _dress(app: FastAPI, figures: Figures, ready: Probes) -> None:
+    """Routes, problem documents and the OpenAPI document."""
+    for module in ROUTERS:
+        app.include_router(module.router)
+    app.include_router(probes.routes(ready, figures.registry))
+    openapi.use_in(app)
+    problems.install(app, methods_of=problems.MethodsOf(app), figures=figures)
+
+    async def docs() -> Response:
+        return HTMLResponse(docs_page.page(app.openapi()), headers={"Content-Security-Policy": docs_page.POLICY})
+
+    app.add_api_route("/docs", docs, include_in_schema=False)
+
+
+def _add_outer_layers(app: FastAPI, settings: GatewaySettings, figures: Figures) -> None:
+    """The last one added is the outermost."""
+    if settings.origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.origins,
+            allow_methods=("GET", "POST", "PUT", "DELETE"),
+            allow_headers=ACCEPTED,
+            expose_headers=EXPOSED,
+            max_age=3_600,
+        )
+    app.add_middleware(Frame, figures=figures)
+
+
+def _mount_pages(app: FastAPI, settings: GatewaySettings) -> None:
+    if settings.pages == "on" and (PAGES / "index.html").is_file():
+        app.mount("/pages", StaticFiles(directory=PAGES, html=True), name="pages")
+
+
+def _on_signal_to_stop(end: Callable[[], None]) -> None:
+    """Ends the live connections at once when the process is told to stop: uvicorn would wait for them its whole grace period.
+
+    uvicorn gives no other notice (its handlers stand when the lifespan starts), so ours goes before its own.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for number in (signal.SIGTERM, signal.SIGINT):
+        before = signal.getsignal(number)
+        if callable(before):
+            signal.signal(number, _first(end, before))
+
+
+def _first(end: Callable[[], None], then: Callable[[int, FrameType | None], object]) -> Callable[..., None]:
+    loop = asyncio.get_running_loop()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(end)
+        then(number, frame)
+
+    return handle

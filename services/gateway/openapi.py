@@ -1,0 +1,83 @@
+"""The OpenAPI document: what FastAPI finds in the routes, with the schemas of bodies and problems. `python -m services.gateway.openapi` prints it."""
+
+import sys
+from typing import Any, Final
+
+import yaml
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from services.gateway import requests, results
+from services.gateway.live import audience
+from shared.commands import CommandOutcome
+from shared.errors import Problem
+from shared.orders import OrderSnapshot
+
+TITLE: Final = "Parley"
+VERSION: Final = "1"
+DESCRIPTION: Final = """Order messaging: every order has a thread between its customer and its seller.
+
+Sign in with a bearer token of the shop's. A write is accepted once RabbitMQ has confirmed it; then the answer waits a moment
+(`Prefer: wait=n`) for the outcome and is `201`/`200` or the problem, else `202` with the address to ask at. Send an
+`Idempotency-Key` with every write: the same one again is the same write. Errors are problem documents (RFC 9457).
+Lists answer `items` and `next`: follow `next` as it is until it is null.
+"""
+
+# Named by `openapi_extra` or in prose, so FastAPI does not see them.
+MODELS: Final[tuple[type[BaseModel], ...]] = (
+    Problem,
+    CommandOutcome,
+    OrderSnapshot,
+    requests.NewMessage,
+    requests.NewDispute,
+    requests.DisputeClosing,
+    requests.ReadMark,
+    requests.ReadMarks,
+    requests.ChosenPreferences,
+    requests.Redaction,
+    requests.ImportedMessage,
+    requests.GuestLink,
+    results.ThreadNotMarked,
+    audience.LiveEntry,
+    audience.LiveRead,
+    audience.LiveRedaction,
+)
+
+
+def document(app: FastAPI) -> dict[str, Any]:
+    """The whole document, made once."""
+    found = get_openapi(
+        title=TITLE, version=VERSION, openapi_version="3.1.0", description=DESCRIPTION, routes=app.routes
+    )
+    schemas: dict[str, Any] = found.setdefault("components", {}).setdefault("schemas", {})
+    _, definitions = models_json_schema(
+        [(model, "validation") for model in MODELS], ref_template="#/components/schemas/{model}"
+    )
+    for name, schema in definitions["$defs"].items():
+        schemas.setdefault(name, schema)
+    found["components"]["schemas"] = dict(sorted(schemas.items()))
+    return found
+
+
+def use_in(app: FastAPI) -> None:
+    """Makes this the document that the application serves."""
+
+    def once() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = document(app)
+        return app.openapi_schema
+
+    # FastAPI's documentation says to extend it so.
+    app.openapi = once  # type: ignore[method-assign]
+
+
+def main() -> None:
+    from services.gateway.app import undressed  # noqa: PLC0415 - app imports this module
+
+    yaml.safe_dump(undressed().openapi(), sys.stdout, sort_keys=False, allow_unicode=True, width=120)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""What writes answer with when they are done, beyond the messages, disputes and preferences of shared.queries."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from shared.errors import Problem
+from shared.fields import Grown, OrderId, Seq
+
+
+class MarkResult(Grown):
+    """Where the caller's mark now is, and what is new in their inbox."""
+
+    order_id: OrderId
+    up_to_seq: Seq
+    unread: int
+
+
+class ThreadNotMarked(Grown):
+    """A thread whose mark could not be set, and why."""
+
+    order_id: OrderId
+    problem: Problem
+
+
+class MarksResult(Grown):
+    """What became of each thread, and how many were marked."""
+
+    threads: list[MarkResult | ThreadNotMarked]
+    marked: int
+
+
+class WatchResult(Grown):
+    """Whether the caller watches the thread now."""
+
+    watching: bool
+
+
+class OrderTaken(Grown):
+    """The order event that RabbitMQ has."""
+
+    order_id: OrderId
+    version: Annotated[int, Field(ge=0)]
+
+
+class GuestSession(Grown):
+    """A bearer token for one thread, for `expires_in` seconds."""
+
+    access_token: str
+    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 - the name of a scheme
+    expires_in: int
+    order_id: OrderId

@@ -1,0 +1,112 @@
+"""What links in mails open: a guest's session, and the end of mails. Neither needs a bearer token."""
+
+import html
+import time
+from typing import Annotated, Any, Final
+
+import jwt
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse, ORJSONResponse, Response
+
+from services.gateway import bodies, described
+from services.gateway.bodies import json_body_of_anyone
+from services.gateway.parts import Parts, TheParts
+from services.gateway.requests import GuestLink
+from services.gateway.results import GuestSession
+from services.gateway.writes import heading
+from shared import tokens
+from shared.commands import PreferencesToSet, SetPreferences
+from shared.errors import refuse
+
+router = APIRouter(prefix="/v1", tags=["links"])
+
+MAX_FORM_BYTES: Final = 4_096
+UnsubscribeToken = Annotated[str, Query(alias="token", min_length=1, max_length=2_000)]
+PAGE_POLICY = "default-src 'none'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+PAGE: dict[str, Any] = {"description": "A small page", "content": {"text/html": {"schema": {"type": "string"}}}}
+ONE_CLICK: dict[str, Any] = {
+    "requestBody": {
+        "required": False,
+        "content": {
+            "application/x-www-form-urlencoded": {
+                "schema": {
+                    "type": "object",
+                    "properties": {"List-Unsubscribe": {"type": "string", "const": "One-Click"}},
+                }
+            }
+        },
+    }
+}
+
+
+@router.post(
+    "/guest-sessions",
+    operation_id="openGuestSession",
+    summary="Exchange a guest's link for a session",
+    status_code=201,
+    response_model=GuestSession,
+    responses=described.problems(401, 408, 413, 415, 422),
+    openapi_extra=described.takes(GuestLink, {"token": "eyJ…"}),
+)
+async def open_guest_session(parts: TheParts, link: Annotated[GuestLink, json_body_of_anyone(GuestLink)]) -> Response:
+    """The token from the fragment of the link in the mail; the answer is a bearer token of an hour, for that one thread."""
+    secret = parts.settings.link_secret.get_secret_value()
+    try:
+        claims = tokens.read_own(link.token, "parley-guest-link+jwt", secret=secret)
+        access_token = tokens.mint_guest_session(claims, secret=secret, now=time.time())
+        order_id = str(claims["order_id"])
+    except (jwt.InvalidTokenError, KeyError, ValueError):
+        raise refuse("unauthenticated", "The link is not valid any more. Take the one in the newest mail.") from None
+    session = GuestSession(access_token=access_token, expires_in=tokens.GUEST_SESSION_LIFE_S, order_id=order_id)
+    return ORJSONResponse(session.model_dump(), status_code=201)
+
+
+@router.get(
+    "/unsubscribe",
+    operation_id="askToUnsubscribe",
+    summary="A page that asks before it switches mails off",
+    response_class=HTMLResponse,
+    responses={200: PAGE, **described.problems(404, 422)},
+)
+async def ask_to_unsubscribe(token: UnsubscribeToken, parts: TheParts) -> Response:
+    """Changes nothing: mail programs and scanners follow links."""
+    _person(token, parts)
+    form = (
+        f'<form method="post" action="/v1/unsubscribe?token={html.escape(token)}">'
+        '<input type="hidden" name="List-Unsubscribe" value="One-Click">'
+        "<button>No more mails</button></form>"
+    )
+    return _page("No more mails about your orders?", form)
+
+
+@router.post(
+    "/unsubscribe",
+    operation_id="unsubscribe",
+    summary="Switch mails off with one click (RFC 8058)",
+    response_class=HTMLResponse,
+    responses={200: PAGE, **described.problems(404, 408, 413, 422, 503)},
+    openapi_extra=ONE_CLICK,
+)
+async def unsubscribe(request: Request, token: UnsubscribeToken, parts: TheParts) -> Response:
+    """What the token's person gets by mail is switched off once RabbitMQ has the command; they can switch it on again themselves."""
+    await bodies.raw_body(request, limit_bytes=MAX_FORM_BYTES)
+    person = _person(token, parts)
+    asked = PreferencesToSet(person=person, messages=False, disputes=False)
+    await parts.commands.hand_over(SetPreferences(**heading(parts.command_ids.new(person)), data=asked))
+    return _page("You get no more mails.", "<p>You can switch them on again in your preferences.</p>")
+
+
+def _person(token: str, parts: Parts) -> str:
+    try:
+        claims = tokens.read_own(token, "parley-unsubscribe+jwt", secret=parts.settings.link_secret.get_secret_value())
+    except (jwt.InvalidTokenError, ValueError):
+        raise refuse("not_found", "This link is not valid any more. Take the one in the newest mail.") from None
+    return str(claims["sub"])
+
+
+def _page(title: str, content: str) -> Response:
+    page = (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
+        f'<meta name="viewport" content="width=device-width"><h1>{title}</h1>{content}</html>'
+    )
+    return HTMLResponse(page, headers={"Content-Security-Policy": PAGE_POLICY})

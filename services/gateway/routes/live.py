@@ -1,0 +1,60 @@
+"""Live updates over server-sent events."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header
+from fastapi.responses import Response
+
+from services.gateway import described, problems
+from services.gateway.auth import BearerToken, SignedInCaller
+from services.gateway.live.answer import LiveAnswer
+from services.gateway.parts import TheParts
+from shared.errors import not_found
+
+router = APIRouter(prefix="/v1", tags=["live"])
+
+LastEventId = Annotated[
+    str | None,
+    Header(alias="Last-Event-ID", max_length=64, description="The last `id` that was seen: goes on right after it"),
+]
+EXAMPLE = 'id: 4711\nevent: thread.read\ndata: {"order_id":"1042","up_to_seq":12,"unread":0,"mine":true}\n\n'
+STREAM: dict[str, Any] = {
+    "description": "Events without end; the connection ends with the token",
+    "content": {"text/event-stream": {"schema": {"type": "string"}, "example": EXAMPLE}},
+}
+
+
+@router.get(
+    "/events",
+    operation_id="listen",
+    summary="What happens, as it happens",
+    status_code=200,
+    response_class=LiveAnswer,
+    responses={200: STREAM, **described.problems(401, 403, 404, 422, 429, 503)},
+)
+async def listen(
+    signed_in: SignedInCaller, token: BearerToken, parts: TheParts, last_event_id: LastEventId = None
+) -> Response:
+    """Server-sent events for what the caller may see: `message.posted`, `dispute.opened`, `dispute.closed` (`LiveEntry`),
+    `message.redacted` (`LiveRedaction`), `thread.read` of the caller's own inbox (`LiveRead`).
+
+    At least once: drop what you know by `id`. A block with an `id` alone says how far you are. `resync` means: read everything
+    anew, then go on. Read it with `fetch`: the token goes into the Authorization header, never into the address.
+    """
+    if not parts.feed.is_known:
+        raise problems.unavailable("Live events are not there at the moment.", retry_after_s=2)
+    caller = signed_in.caller
+    if caller.role == "guest" and caller.order_id is not None:
+        seen = await parts.threads.ask(f"/v1/orders/{caller.order_id}", token)
+        if seen.status_code >= 500:
+            raise problems.unavailable("Live events are not there at the moment.", retry_after_s=2)
+        if seen.status_code != 200:
+            raise not_found(caller.order_id)
+    return LiveAnswer(
+        client=parts.clients.admit(caller),
+        clients=parts.clients,
+        feed=parts.feed,
+        figures=parts.figures,
+        last_event_id=last_event_id,
+        expires_at=signed_in.expires_at,
+    )

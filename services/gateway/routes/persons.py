@@ -1,0 +1,83 @@
+"""The caller: who they are, what is new, what comes by mail; and what became of their writes."""
+
+from typing import Annotated
+
+from fastapi import APIRouter
+from fastapi.responses import Response
+
+from services.gateway import access, described
+from services.gateway.auth import BearerToken, SignedInCaller
+from services.gateway.bodies import json_body
+from services.gateway.parts import TheParts
+from services.gateway.requests import ChosenPreferences
+from services.gateway.routes.paths import CommandIdInPath
+from services.gateway.writes import WriteRequest
+from shared.commands import CommandOutcome, PreferencesToSet, SetPreferences
+from shared.errors import refuse
+from shared.queries import Me, Preferences
+
+router = APIRouter(prefix="/v1", tags=["persons"])
+
+EXAMPLE = {"mails": {"messages": True, "disputes": True}, "locale": "de"}
+
+
+@router.get(
+    "/me",
+    operation_id="getMe",
+    summary="Who the caller is, and the badges",
+    response_model=Me,
+    responses=described.question(of_order=False),
+)
+async def get_me(_caller: SignedInCaller, token: BearerToken, parts: TheParts) -> Response:
+    return await parts.threads.ask("/v1/me", token)
+
+
+@router.get(
+    "/me/preferences",
+    operation_id="getPreferences",
+    summary="What the caller gets by mail",
+    response_model=Preferences,
+    responses=described.question(of_order=False),
+)
+async def get_preferences(_caller: SignedInCaller, token: BearerToken, parts: TheParts) -> Response:
+    return await parts.threads.ask("/v1/me/preferences", token)
+
+
+@router.put(
+    "/me/preferences",
+    operation_id="setPreferences",
+    summary="Choose what comes by mail, and in which language",
+    response_model=Preferences,
+    responses=described.write(done={200: Preferences}),
+    openapi_extra=described.takes(ChosenPreferences, EXAMPLE),
+)
+async def set_preferences(
+    write: WriteRequest, parts: TheParts, chosen: Annotated[ChosenPreferences, json_body(ChosenPreferences)]
+) -> Response:
+    """What is left out stays as it is."""
+    person = access.with_inbox(write.caller).key
+    asked = PreferencesToSet(
+        person=person, messages=chosen.mails.messages, disputes=chosen.mails.disputes, locale=chosen.locale
+    )
+    return await parts.commands.answer(SetPreferences(**write.heading("preferences.set"), data=asked), write)
+
+
+@router.get(
+    "/commands/{command_id}",
+    tags=["commands"],
+    operation_id="getCommand",
+    summary="What became of a write",
+    response_model=CommandOutcome,
+    responses=described.question(),
+)
+async def get_command(
+    command_id: CommandIdInPath, signed_in: SignedInCaller, token: BearerToken, parts: TheParts
+) -> Response:
+    """`accepted`, `done` with the result, `rejected` with the problem, or `parked`. Only its caller may ask."""
+    if not parts.command_ids.belongs(command_id, signed_in.caller.key):
+        raise refuse("not_found", "There is no such command of yours.")
+    answer = await parts.threads.ask(f"/v1/commands/{command_id}", token)
+    if answer.status_code != 404:
+        return answer
+    accepted = CommandOutcome(command_id=command_id, state="accepted", status=202)
+    return Response(accepted.model_dump_json(), media_type="application/json")

@@ -1,0 +1,194 @@
+"""Puts the notifier together: the only place that connects anything."""
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import structlog
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+from pymongo import AsyncMongoClient
+from pymongo.errors import PyMongoError
+
+from services.notifier.attempts import Attempts
+from services.notifier.connections import Connections
+from services.notifier.consumers import QUEUE, Consumer, Notifications
+from services.notifier.known import Known
+from services.notifier.mails import Mails
+from services.notifier.metrics import Metrics
+from services.notifier.pauses import Pauses
+from services.notifier.rendering import MailSettings, Renderer
+from services.notifier.sender import Limits, Sender
+from services.notifier.settings import Settings
+from services.notifier.smtp import Server
+from shared import mongo, probes
+from shared.delivery import Publisher, Settler
+from shared.mongo import MONGO_AWAY, Document
+
+log = structlog.get_logger(__name__)
+
+PREPARE_PAUSE_S: Final = 1.0
+SERVER_PAUSE_MAX_S: Final = 60.0
+
+
+@dataclass(slots=True)
+class Notifier:
+    """The parts that live as long as the service runs."""
+
+    client: AsyncMongoClient[Document]
+    mails: Mails
+    publisher: Publisher
+    consumer: Consumer
+    sender: Sender
+    grace_s: float
+    starting: asyncio.Task[None] | None = None
+    prepared: bool = False
+
+    async def start(self) -> None:
+        """Returns at once; RabbitMQ and MongoDB may come later. Nothing is taken or sent before the indexes stand."""
+        self.publisher.start()
+        self.starting = asyncio.create_task(self._start(), name="notifier starts")
+
+    async def _start(self) -> None:
+        while not self.prepared:
+            try:
+                await self.mails.prepare()
+                self.prepared = True
+            except PyMongoError as error:
+                log.warning("mongodb_not_prepared", error=type(error).__name__)
+                await asyncio.sleep(PREPARE_PAUSE_S)
+        self.sender.start()
+        await self.consumer.run()
+
+    async def stop(self) -> None:
+        """In the order of the flow: first nothing new is taken, then what is being sent may end."""
+        if self.starting is not None:
+            self.starting.cancel()
+            await asyncio.gather(self.starting, return_exceptions=True)
+        await self.consumer.stop()
+        await self.sender.stop(grace_s=self.grace_s)
+        await self.publisher.close()
+        await self.client.close()
+
+    async def mongodb_answers(self) -> str | None:
+        await self.client.admin.command("ping")
+        return None if self.prepared else "the indexes are not made yet"
+
+    async def rabbitmq_is_connected(self) -> str | None:
+        return None if self.publisher.is_connected else "not connected"
+
+    async def sender_runs(self) -> str | None:
+        return None if self.sender.is_running else "not running"
+
+    async def consumer_is_attached(self) -> str | None:
+        return None if self.prepared and await self.consumer.is_attached() else "not attached to its queue"
+
+
+def assemble(settings: Settings, registry: CollectorRegistry) -> Notifier:
+    """The notifier, not started. Must run inside the event loop that it will live in."""
+    client = mongo.connect(settings.mongo_url.get_secret_value(), name="notifier")
+    database = mongo.database(client, settings.mongo_database)
+    mails, known, metrics = _mails(settings, database), Known(database), Metrics(registry)
+    amqp_url = settings.amqp_url.get_secret_value()
+    publisher = Publisher(amqp_url, name="notifier-publisher")
+    sender = _sender(settings, mails=mails, known=known, metrics=metrics)
+    notifications = Notifications(
+        mails=mails, known=known, metrics=metrics, delay_s=settings.mail_delay, on_due=sender.wake
+    )
+    settler = Settler(publisher=publisher, queue=QUEUE, away=MONGO_AWAY)
+    consumer = Consumer(amqp_url, settler=settler, handle=notifications.handle, prefetch=settings.prefetch)
+    return Notifier(
+        client=client,
+        mails=mails,
+        publisher=publisher,
+        consumer=consumer,
+        sender=sender,
+        grace_s=settings.shutdown_grace_s,
+    )
+
+
+def _mails(settings: Settings, database: mongo.Database) -> Mails:
+    return Mails(
+        database,
+        delay_s=settings.mail_delay,
+        lease_s=settings.lease_s,
+        resend=settings.ambiguous == "resend",
+        give_up_s=settings.give_up_h * 3600,
+        holder=f"{socket.gethostname()}:{os.getpid()}",
+    )
+
+
+def _sender(settings: Settings, *, mails: Mails, known: Known, metrics: Metrics) -> Sender:
+    mail = _mail_settings(settings)
+    connections = Connections(
+        _server(settings), idle_s=settings.smtp_idle_s, mails_per_connection=settings.smtp_mails_per_connection
+    )
+    attempts = Attempts(
+        mails=mails,
+        known=known,
+        connections=connections,
+        renderer=Renderer(mail),
+        sender_address=mail.address,
+        limit_s=settings.send_limit_s,
+    )
+    limits = Limits(
+        at_once=settings.smtp_connections,
+        lease_s=settings.lease_s,
+        poll_s=settings.poll_s,
+        mail_pauses=Pauses(settings.first_pause_s, settings.longest_pause_s),
+        server_pauses=Pauses(settings.first_pause_s, SERVER_PAUSE_MAX_S),
+    )
+    return Sender(mails=mails, attempts=attempts, connections=connections, metrics=metrics, limits=limits)
+
+
+def _server(settings: Settings) -> Server:
+    return Server(
+        host=settings.smtp_host,
+        port=settings.smtp_port,
+        security=settings.smtp_security,
+        user=settings.smtp_user,
+        password=settings.smtp_password,
+        local_hostname=settings.smtp_local_hostname,
+        limit_s=settings.smtp_connect_limit_s,
+    )
+
+
+def _mail_settings(settings: Settings) -> MailSettings:
+    return MailSettings(
+        sender=settings.mail_from,
+        thread_url=settings.thread_url or "",
+        guest_url=settings.guest_url,
+        unsubscribe_url=settings.unsubscribe_url,
+        reply_to=settings.mail_reply_to,
+        time_zone=ZoneInfo(settings.mail_time_zone),
+    )
+
+
+def build(settings: Settings) -> FastAPI:
+    """The service: it reads its queue and sends mails while it runs; over HTTP it only answers how it is."""
+    registry = CollectorRegistry()
+    checks: dict[str, probes.Check] = {}
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        notifier = assemble(settings, registry)
+        checks.update(
+            mongodb=notifier.mongodb_answers,
+            rabbitmq=notifier.rabbitmq_is_connected,
+            consumer=notifier.consumer_is_attached,
+            sender=notifier.sender_runs,
+        )
+        await notifier.start()
+        try:
+            yield
+        finally:
+            await notifier.stop()
+
+    app = FastAPI(title="Parley notifier", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app.include_router(probes.routes(probes.Probes(checks), registry))
+    return app

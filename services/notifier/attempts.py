@@ -1,0 +1,97 @@
+"""One attempt at one leased mail: what is left to tell, its bytes, and the conversation with the server, to an outcome."""
+
+import asyncio
+from dataclasses import dataclass
+
+from pymongo.errors import PyMongoError
+
+from services.notifier.connections import Connections
+from services.notifier.contents import left_to_tell
+from services.notifier.known import Known
+from services.notifier.mails import Lease, Mails
+from services.notifier.outcomes import Broken, Lost, Outcome, Sent, Skipped, SmtpError, Stopped, Unknown
+from services.notifier.rendering import Rendered, Renderer
+from services.notifier.smtp import Connection, Envelope
+
+
+@dataclass(slots=True)
+class Sending:
+    """A leased mail under way, until `lease_ends_at` (on the loop's clock). Once `transmitting`, stopping it makes its outcome unknown."""
+
+    lease: Lease
+    lease_ends_at: float
+    transmitting: bool = False
+
+
+class Attempts:
+    """What an attempt needs. Attempts on different mails may run side by side."""
+
+    def __init__(
+        self,
+        *,
+        mails: Mails,
+        known: Known,
+        connections: Connections,
+        renderer: Renderer,
+        sender_address: str,
+        limit_s: float,
+    ) -> None:
+        self._mails, self._known, self._connections, self._renderer = mails, known, connections, renderer
+        self._sender_address, self._limit_s = sender_address, limit_s
+
+    async def make(self, sending: Sending) -> Outcome:
+        """Sends the mail if it can be sent now. What it raises is a defect, or a cancellation.
+
+        A time-out counts as unknown only once DATA was begun: until then the server has nothing that it could have accepted.
+        """
+        try:
+            async with asyncio.timeout(self._limit_s):
+                prepared = await self._prepare(sending.lease)
+                if isinstance(prepared, Skipped):
+                    return prepared
+                return await self._send(sending, prepared)
+        except SmtpError as error:
+            return error.outcome
+        except TimeoutError:
+            return Unknown("time-out") if sending.transmitting else Broken("time-out")
+        except PyMongoError as error:
+            return Stopped(f"the ledger is away: {type(error).__name__}")
+
+    async def _prepare(self, lease: Lease) -> Rendered | Skipped:
+        """The bytes that may have left us before, or what is left to tell, rendered now."""
+        mail = lease.mail()
+        known = await self._known.about(mail)
+        left = left_to_tell(mail, known)
+        if isinstance(left, str):
+            return Skipped(left)
+        if mail.rendered is not None:
+            return self._renderer.as_it_was(mail, mail.rendered)
+        chosen = known.choices.locale if known.choices else None
+        return self._renderer.render(mail, left, locale=chosen or mail.recipient.locale)
+
+    async def _send(self, sending: Sending, rendered: Rendered) -> Outcome:
+        envelope = Envelope(self._sender_address, rendered.recipient, len(rendered.content))
+        connection = await self._connections.offer(envelope)
+        try:
+            if not await self._may_transmit(sending, rendered, connection):
+                return Lost()
+            return Sent(await connection.transmit(rendered.content, limit_s=self._limit_s))
+        finally:
+            self._connections.give_back(connection)
+
+    async def _may_transmit(self, sending: Sending, rendered: Rendered, connection: Connection) -> bool:
+        """Stores `transmitting`; where the lease was lost, the offered mail is taken back.
+
+        The flag goes up before the store: from here on a shutdown waits, for neither side of an interrupted store is known.
+        """
+        sending.transmitting = True
+        try:
+            held = await self._mails.transmitting(
+                sending.lease, rendered=rendered.content, message_id=rendered.message_id
+            )
+        except BaseException:
+            connection.drop()
+            raise
+        if not held:
+            await connection.reset()
+        return held

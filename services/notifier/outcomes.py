@@ -1,0 +1,99 @@
+"""What can become of an attempt to send one mail: a closed set. Pure."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The server has accepted it."""
+
+    name = "sent"
+    reply: str
+
+    @property
+    def reason(self) -> str:
+        return self.reply
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """Nothing was left to tell: all of it read, or switched off."""
+
+    name = "skipped"
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The server has said no, so it has certainly not been accepted. 4xx may be tried again, 5xx not (RFC 5321, 4.2.1)."""
+
+    name = "refused"
+    code: int
+    text: str
+
+    @property
+    def is_final(self) -> bool:
+        return 500 <= self.code <= 599
+
+    @property
+    def reason(self) -> str:
+        return f"{self.code} {self.text}"
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """The connection ended irregularly before DATA, so it has certainly not been accepted."""
+
+    name = "broken"
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """DATA was begun and no clear answer came: it may or may not have been accepted."""
+
+    name = "unknown"
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServerAway:
+    """No mail can be sent for now: the server is not there, or does not let us in. No mail is to blame."""
+
+    name = "server_away"
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The lease was no longer ours before anything was sent."""
+
+    name = "lost"
+    reason: str = "the lease was no longer ours"
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """Nothing was sent, for a reason of our own: a shutdown, or the ledger away."""
+
+    name = "stopped"
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Defect:
+    """Our own fault. The reason names the kind of error and holds nobody's text."""
+
+    name = "defect"
+    reason: str
+
+
+Outcome = Sent | Skipped | Refused | Broken | Unknown | ServerAway | Lost | Stopped | Defect
+
+
+class SmtpError(Exception):
+    """Carries the outcome that a conversation with the SMTP server has come to."""
+
+    def __init__(self, outcome: Refused | Broken | Unknown | ServerAway) -> None:
+        super().__init__(outcome.reason)
+        self.outcome = outcome

@@ -1,0 +1,96 @@
+"""A worker that is killed at any point loses nothing, doubles nothing, and leaves nothing half-done."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from pymongo import AsyncMongoClient
+from pymongo.asynchronous.database import AsyncDatabase
+
+from tests.faults.threads import POINTS
+from tests.integration.worker.wire import CUSTOMER, SELLER, Wire, post, snapshot
+from tests.servers.parley import Parley
+from tests.servers.waiting import eventually
+
+Document = dict[str, Any]
+
+
+@pytest.fixture
+async def store(parley: Parley, mongo_client: AsyncMongoClient[Document]) -> AsyncDatabase[Document]:
+    """The database of threads, as it stands."""
+    return mongo_client[parley.database_names["threads"]]
+
+
+async def _nothing_unfinished(store: AsyncDatabase[Document]) -> bool:
+    return await store["entries"].count_documents({"unfinished": True}) == 0
+
+
+@pytest.mark.parametrize("point", POINTS)
+async def test_a_kill_loses_nothing_and_doubles_nothing(
+    point: str, parley: Parley, wire: Wire, store: AsyncDatabase[Document]
+) -> None:
+    parley.start("threads")
+    await parley.ready()
+    await wire.order(snapshot())
+    before = await wire.ask(post("before"))
+    parley.services["threads"].stop()
+
+    deadly = parley.add("threads", label="deadly", module="tests.faults.threads", FAULT_AT=point).start()
+    command = post("in the middle", by=SELLER)
+    await wire.send(command)
+    assert await asyncio.to_thread(deadly.wait_ended) == -9
+
+    parley.services["threads"].start()
+    await wire.until(lambda: command.id in wire.event_ids(), timeout_s=30)
+    answer = await wire.ask(command)
+    assert (answer.status, (answer.result or {})["seq"]) == (201, 2)
+    await eventually(lambda: _nothing_unfinished(store))
+    entries = await store["entries"].find().sort("seq").to_list()
+    assert [entry["_id"] for entry in entries] == [before.command_id, command.id]
+    thread = await store["threads"].find_one({"_id": "1042"})
+    assert thread is not None
+    assert (thread["seq"], thread["unread"]) == (2, {"customer": 1, "seller": 1, "shop": 2})
+    assert {each["id"] for each in wire.notifications if each["type"] == "parley.entry.addressed.v1"} == {
+        before.command_id,
+        command.id,
+    }
+
+
+async def test_two_workers_on_one_thread_leave_no_gap_and_no_duplicate(
+    parley: Parley, wire: Wire, store: AsyncDatabase[Document], capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = parley.add("threads", GROUP_MAX="4").start()
+    second = parley.add("threads", label="threads-2", ROLES="worker", GROUP_MAX="4").start()
+    await parley.ready()
+    await wire.order(snapshot())
+    await wire.ask(post("warm"))
+    authors = [CUSTOMER, SELLER]
+    chains: list[list[str]] = [[], []]
+    commands = []
+    for number in range(500):
+        chain = chains[number % 2]
+        command = post(f"number {number}", by=authors[number % 2], after=chain[-1] if chain else None)
+        chain.append(command.id)
+        commands.append(command)
+    await asyncio.gather(*(wire.send(command) for command in commands))
+    await wire.until(lambda: all(command.id in wire.replies for command in commands), timeout_s=90)
+    await eventually(lambda: _nothing_unfinished(store), timeout_s=30)
+
+    entries = await store["entries"].find().sort("seq").to_list()
+    assert [entry["seq"] for entry in entries] == list(range(1, 502))
+    places = {entry["_id"]: entry["seq"] for entry in entries}
+    for chain in chains:
+        assert [places[each] for each in chain] == sorted(places[each] for each in chain)
+    await wire.until(lambda: set(places) <= set(wire.event_ids()))
+    collisions = sum([await _metric(each.url, "parley_commit_collisions_total") for each in (first, second)])
+    with capsys.disabled():
+        print(f"\n500 posts on one thread by two workers: {collisions:.0f} collisions")
+    assert collisions > 50
+
+
+async def _metric(url: str, name: str) -> float:
+    import aiohttp
+
+    async with aiohttp.ClientSession() as session, session.get(f"{url}/metrics") as answer:
+        lines = (await answer.text()).splitlines()
+    return float(next(line.rpartition(" ")[2] for line in lines if line.startswith(name)))
