@@ -128,63 +128,63 @@ class MessageToImport(Asked):
 class PostMessage(CommandEnvelope):
     """A person writes into the thread of an order."""
 
-    type: Literal["parley.message.post.v1"] = "parley.message.post.v1"
+    type: Literal["parley.command.message.post.v1"] = "parley.command.message.post.v1"
     data: MessageToPost
 
 
 class OpenDispute(CommandEnvelope):
     """The customer or an administrator opens a dispute. Opening one that is open is the same dispute."""
 
-    type: Literal["parley.dispute.open.v1"] = "parley.dispute.open.v1"
+    type: Literal["parley.command.dispute.open.v1"] = "parley.command.dispute.open.v1"
     data: DisputeToOpen
 
 
 class CloseDispute(CommandEnvelope):
     """The customer or an administrator closes the open dispute."""
 
-    type: Literal["parley.dispute.close.v1"] = "parley.dispute.close.v1"
+    type: Literal["parley.command.dispute.close.v1"] = "parley.command.dispute.close.v1"
     data: DisputeToClose
 
 
 class MarkRead(CommandEnvelope):
     """A person has read a thread up to an entry, or marks it unread."""
 
-    type: Literal["parley.thread.read.v1"] = "parley.thread.read.v1"
+    type: Literal["parley.command.thread.read.v1"] = "parley.command.thread.read.v1"
     data: MarkToSet
 
 
 class MarkThreadsRead(CommandEnvelope):
     """A person has read several threads, or all."""
 
-    type: Literal["parley.threads.read.v1"] = "parley.threads.read.v1"
+    type: Literal["parley.command.threads.read.v1"] = "parley.command.threads.read.v1"
     data: MarksToSet
 
 
 class SetPreferences(CommandEnvelope):
     """A person chooses which events come by mail, and in which language; also what an unsubscribe link does."""
 
-    type: Literal["parley.preferences.set.v1"] = "parley.preferences.set.v1"
+    type: Literal["parley.command.preferences.set.v1"] = "parley.command.preferences.set.v1"
     data: PreferencesToSet
 
 
 class WatchThread(CommandEnvelope):
     """An administrator watches a thread, or stops."""
 
-    type: Literal["parley.thread.watch.v1"] = "parley.thread.watch.v1"
+    type: Literal["parley.command.thread.watch.v1"] = "parley.command.thread.watch.v1"
     data: WatchToSet
 
 
 class RedactMessage(CommandEnvelope):
     """An administrator takes a text out."""
 
-    type: Literal["parley.message.redact.v1"] = "parley.message.redact.v1"
+    type: Literal["parley.command.message.redact.v1"] = "parley.command.message.redact.v1"
     data: MessageToRedact
 
 
 class ImportMessage(CommandEnvelope):
     """A shop service brings an old message of another system."""
 
-    type: Literal["parley.message.import.v1"] = "parley.message.import.v1"
+    type: Literal["parley.command.message.import.v1"] = "parley.command.message.import.v1"
     data: MessageToImport
 
 
@@ -219,6 +219,6 @@ class CommandOutcome(Grown):
 OUTCOME: TypeAdapter[CommandOutcome] = TypeAdapter(CommandOutcome)
 
 
-def routing_key(command: CommandEnvelope) -> str:
-    """`message.post` for `parley.message.post.v1`: the type without Parley's name and the version."""
-    return command.type.removeprefix("parley.").rpartition(".")[0]
+def routing_key(message: Envelope) -> str:
+    """`message.post` for `parley.command.message.post.v1`, `message.posted` for `parley.message.posted.v1`."""
+    return message.type.removeprefix("parley.").removeprefix("command.").rpartition(".")[0]

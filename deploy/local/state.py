@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from deploy.local.errors import StackError
+from deploy.local.records import start_time
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,14 @@ class StackState:
     def read(cls, run_directory: Path) -> "StackState":
         """Raises StackError where no stack runs in this directory."""
         try:
-            return cls(**json.loads(_path(run_directory).read_text()))
+            state = cls(**json.loads(_path(run_directory).read_text()))
         except FileNotFoundError:
             raise StackError(f"no stack runs in {run_directory}; start one with  make run") from None
         except (ValueError, TypeError):
             raise StackError(f"{_path(run_directory)} cannot be read; start the stack again with  make run") from None
+        if start_time(state.pid) is None:
+            raise StackError(f"the stack in {run_directory} was killed (pid {state.pid}); start it again with  make run")
+        return state
 
 
 def _path(run_directory: Path) -> Path:

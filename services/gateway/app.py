@@ -29,10 +29,9 @@ from services.gateway.routes import disputes, links, live, marks, orders, person
 from services.gateway.routes import threads as thread_routes
 from services.gateway.settings import GatewaySettings
 from services.gateway.threads import Threads
-from shared import probes
+from shared import jwks, probes
 from shared.delivery import Publisher
 from shared.probes import Probes
-from shared.tokens import DemoKeys, JwksKeys, Keys, Tokens
 
 PAGES: Final = Path(__file__).parent / "pages"
 ROUTERS: Final = (orders, thread_routes, disputes, marks, persons, live, links)
@@ -103,29 +102,16 @@ def _parts(
         max_per_person=settings.live_max_connections_per_person,
         figures=figures,
     )
-    tokens = Tokens(
-        issuer=settings.token_issuer,
-        audience=settings.token_audience,
-        keys=_keys(settings, session),
-        link_secret=settings.link_secret.get_secret_value(),
-    )
     return Parts(
         settings=settings,
         figures=figures,
-        tokens=auth.CheckedTokens(tokens),
+        tokens=auth.CheckedTokens(jwks.tokens(settings)),
         command_ids=CommandIds(settings.command_id_secret.get_secret_value()),
         commands=Commands(publisher=publisher, replies=replies, figures=figures),
         threads=Threads(session=session, url=settings.threads_url, figures=figures),
         feed=Feed(settings.amqp_url.get_secret_value(), ring=Ring(settings.live_ring_bytes), clients=clients),
         clients=clients,
     )
-
-
-def _keys(settings: GatewaySettings, session: aiohttp.ClientSession) -> Keys:
-    if settings.token_demo_secret is not None:
-        return DemoKeys(settings.token_demo_secret.get_secret_value())
-    url = settings.token_jwks_url or ""
-    return JwksKeys(lambda: auth.fetch_jwks(session, url))
 
 
 def _dress(app: FastAPI, figures: Figures, ready: Probes) -> None:

@@ -1,24 +1,19 @@
 """Who is asking: a bearer token in the Authorization header becomes a signed-in caller, or a 401."""
 
 import hashlib
-import json
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
-import aiohttp
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from services.gateway.http_answers import read_whole
 from shared.errors import refuse
 from shared.tokens import CLOCK_LEEWAY_S, SignedIn, Tokens
 
 KEEP_CHECKED_S: Final = 60.0
 MAX_KEPT: Final = 10_000
-JWKS_DEADLINE_S: Final = 2.0
-MAX_JWKS_BYTES: Final = 256 * 1024
 
 BEARER: Final = HTTPBearer(
     scheme_name="bearer",
@@ -71,21 +66,3 @@ async def signed_in(request: Request, token: BearerToken) -> SignedIn:
 
 
 SignedInCaller = Annotated[SignedIn, Depends(signed_in)]
-
-
-async def fetch_jwks(session: aiohttp.ClientSession, url: str) -> dict[str, Any]:
-    """The shop's published keys. Raises OSError, TimeoutError or ValueError where they cannot be had."""
-    try:
-        timeout = aiohttp.ClientTimeout(total=JWKS_DEADLINE_S)
-        async with session.get(url, timeout=timeout, raise_for_status=True, allow_redirects=False) as response:
-            body = await read_whole(response, limit_bytes=MAX_JWKS_BYTES)
-    except aiohttp.ClientError as error:
-        raise OSError(f"the shop's keys cannot be fetched: {type(error).__name__}") from error
-    return _object(body)
-
-
-def _object(body: bytes) -> dict[str, Any]:
-    document = json.loads(body)
-    if not isinstance(document, dict):
-        raise ValueError("the shop's keys must be a JSON object")
-    return document

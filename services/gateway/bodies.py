@@ -50,7 +50,7 @@ async def _read(request: Request, model: type[M], *, limit_bytes: int, empty: M 
     try:
         return model.model_validate_json(body, strict=True)
     except ValidationError as error:
-        raise _invalid(error, body) from None
+        raise refused(error, body) from None
 
 
 async def raw_body(request: Request, *, limit_bytes: int) -> bytes:
@@ -85,7 +85,7 @@ def _require_json(content_type: str) -> None:
         raise ProblemError(problems.http_problem(415, "Send JSON in UTF-8, with Content-Type: application/json."))
 
 
-def _invalid(error: ValidationError, body: bytes) -> ProblemError:
+def refused(error: ValidationError, body: bytes) -> ProblemError:
     wrong = error.errors(include_input=False, include_url=False, include_context=False)
     if any(each["type"] == "json_invalid" for each in wrong):
         fields = [FieldError(field=place, message=SURROGATE) for place in _surrogates(body)]

@@ -58,7 +58,20 @@ def document(app: FastAPI) -> dict[str, Any]:
     for name, schema in definitions["$defs"].items():
         schemas.setdefault(name, schema)
     found["components"]["schemas"] = dict(sorted(schemas.items()))
+    for path in found["paths"].values():
+        for operation in path.values():
+            for parameter in operation.get("parameters", []):
+                parameter["schema"] = _without_null(parameter["schema"])
     return found
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """A parameter that may be left out is not null in an address or a header; there is no null in them."""
+    choices = [choice for choice in schema.get("anyOf", []) if choice != {"type": "null"}]
+    if len(choices) != 1:
+        return schema
+    only: dict[str, Any] = choices[0]
+    return only | {name: value for name, value in schema.items() if name != "anyOf"}
 
 
 def use_in(app: FastAPI) -> None:

@@ -12,7 +12,6 @@ from fastapi.responses import Response
 from pydantic import BaseModel
 
 from services.gateway import problems
-from services.gateway.http_answers import read_whole
 from services.gateway.metrics import Figures
 from shared.errors import PROBLEM_MEDIA_TYPE, ProblemError
 
@@ -69,7 +68,7 @@ class Threads:
             async with self._session.get(
                 yarl.URL(target, encoded=True), headers=headers, allow_redirects=False
             ) as response:
-                return _passed_on(response, await read_whole(response, limit_bytes=MAX_ANSWER_BYTES))
+                return _passed_on(response, await _whole(response))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             log.warning("threads_away", error=type(error).__name__)
             raise problems.unavailable("It cannot be read at the moment. Try again soon.") from None
@@ -81,6 +80,15 @@ class Threads:
                 return response.status == 200
         except (aiohttp.ClientError, TimeoutError, OSError):
             return False
+
+
+async def _whole(response: aiohttp.ClientResponse) -> bytes:
+    body = bytearray()
+    async for part in response.content.iter_any():
+        body += part
+        if len(body) > MAX_ANSWER_BYTES:
+            raise aiohttp.ClientPayloadError(f"longer than {MAX_ANSWER_BYTES} bytes")
+    return bytes(body)
 
 
 def _passed_on(response: aiohttp.ClientResponse, body: bytes) -> Response:

@@ -22,7 +22,8 @@ FORGET: Final[Stage] = {
             "in": {"event_id": "$$entry.event_id", "id": "$$entry.id", "seq": "$$entry.seq", "kind": "$$entry.kind"},
         }
     },
-    "recipient": {"inbox": "$recipient.inbox", "locale": "$recipient.locale"},
+    "inbox": "$recipient.inbox",
+    "recipient": "$$REMOVE",
     "order": "$$REMOVE",
     "rendered": "$$REMOVE",
 }

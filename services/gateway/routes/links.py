@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 
 import jwt
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import HTMLResponse, ORJSONResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from services.gateway import bodies, described
 from services.gateway.bodies import json_body_of_anyone
@@ -58,7 +58,7 @@ async def open_guest_session(parts: TheParts, link: Annotated[GuestLink, json_bo
     except (jwt.InvalidTokenError, KeyError, ValueError):
         raise refuse("unauthenticated", "The link is not valid any more. Take the one in the newest mail.") from None
     session = GuestSession(access_token=access_token, expires_in=tokens.GUEST_SESSION_LIFE_S, order_id=order_id)
-    return ORJSONResponse(session.model_dump(), status_code=201)
+    return JSONResponse(session.model_dump(), status_code=201)
 
 
 @router.get(

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from fastapi.responses import ORJSONResponse, Response
+from fastapi.responses import JSONResponse, Response
 
 from services.gateway import access, described
 from services.gateway.auth import BearerToken, SignedInCaller
@@ -81,4 +81,4 @@ async def put_order(
         raise invalid_fields([FieldError(field="order_id", message="must be the order number in the path")])
     await parts.commands.publish_order(snapshot, write)
     taken = OrderTaken(order_id=snapshot.order_id, version=snapshot.version)
-    return ORJSONResponse(taken.model_dump(), status_code=202)
+    return JSONResponse(taken.model_dump(), status_code=202)

@@ -6,13 +6,13 @@ from uuid6 import uuid7
 
 from shared import topology
 from shared.orders import Customer, Seller
-from tests.integration.worker.wire import (
+from tests.integration.worker.wire import Wire
+from tests.made import (
     ADMIN,
     CUSTOMER,
     OTHER_CUSTOMER,
     SELLER,
     SELLER_TOO,
-    Wire,
     close_dispute,
     mark_read,
     new_id,

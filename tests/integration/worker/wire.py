@@ -1,7 +1,6 @@
 """What a gateway and a shop do on the wire, for tests of threads alone: commands out, replies and events in."""
 
 import asyncio
-import base64
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -11,80 +10,15 @@ from typing import Any
 import orjson
 from aio_pika import ExchangeType
 from aio_pika.abc import AbstractIncomingMessage
-from uuid6 import uuid7
 
 from shared import topology
-from shared.callers import Caller
-from shared.commands import (
-    OUTCOME,
-    CloseDispute,
-    CommandEnvelope,
-    CommandOutcome,
-    DisputeToClose,
-    DisputeToOpen,
-    MarkRead,
-    MarkToSet,
-    MessageToPost,
-    OpenDispute,
-    PostMessage,
-    routing_key,
-)
+from shared.commands import OUTCOME, CommandEnvelope, CommandOutcome, routing_key
 from shared.delivery import Outgoing, Publisher
-from shared.orders import Customer, Item, OrderSnapshot, Seller, order_event, order_routing_key
+from shared.orders import OrderSnapshot, order_event, order_routing_key
 from tests.servers.rabbitmq import Vhost
-
-CUSTOMER = Caller(role="customer", id="c-7", name="Ada")
-SELLER = Caller(role="seller", id="login-1", name="Bob", seller_id="s-1")
-SELLER_TOO = Caller(role="seller", id="login-2", name="Bea", seller_id="s-1")
-OTHER_CUSTOMER = Caller(role="customer", id="c-8", name="Eve")
-ADMIN = Caller(role="admin", id="a-1", name="Staff")
+from tests.servers.waiting import eventually
 
 REPLY_QUEUE = "parley.replies.test"
-
-
-def new_id() -> str:
-    """A command id as the gateway makes them, without its meaning."""
-    return base64.b32encode(secrets.token_bytes(27)).decode().lower()[:42]
-
-
-def snapshot(order_id: str = "1042", *, version: int = 1, **changes: Any) -> OrderSnapshot:
-    return OrderSnapshot(
-        order_id=order_id,
-        version=version,
-        status=changes.pop("status", "placed"),
-        placed_at=datetime(2026, 11, 1, 9, 30, tzinfo=UTC),
-        url=f"https://shop.example/orders/{order_id}",
-        customer=changes.pop("customer", Customer(id="c-7", name="Ada", email="ada@example.com")),
-        seller=changes.pop("seller", Seller(id="s-1", name="Fine Things", email="seller@example.com")),
-        items=[Item(sku="A-1", name="Lamp", quantity=2, price="19.90")],
-        total="39.80",
-        currency="EUR",
-    )
-
-
-def post(text: str, *, order_id: str = "1042", by: Caller = CUSTOMER, **more: Any) -> PostMessage:
-    data = MessageToPost(order_id=order_id, caller=by, text=text, after=more.pop("after", None))
-    return PostMessage(data=data, **_envelope(**more))
-
-
-def open_dispute(*, by: Caller = CUSTOMER, order_id: str = "1042", **more: Any) -> OpenDispute:
-    expected = more.pop("expected", None)
-    data = DisputeToOpen(order_id=order_id, caller=by, reason="damaged", text="It is broken", expected=expected)
-    return OpenDispute(data=data, **_envelope(**more))
-
-
-def close_dispute(*, by: Caller = CUSTOMER, order_id: str = "1042", **more: Any) -> CloseDispute:
-    expected = more.pop("expected", None)
-    data = DisputeToClose(order_id=order_id, caller=by, outcome="refunded", note="Thanks", expected=expected)
-    return CloseDispute(data=data, **_envelope(**more))
-
-
-def mark_read(up_to_seq: int, *, by: Caller, order_id: str = "1042", **more: Any) -> MarkRead:
-    return MarkRead(data=MarkToSet(order_id=order_id, caller=by, up_to_seq=up_to_seq), **_envelope(**more))
-
-
-def _envelope(**given: Any) -> dict[str, Any]:
-    return {"id": new_id(), "stamp": str(uuid7()), "time": datetime.now(UTC), **given}
 
 
 class Wire:
@@ -169,9 +103,7 @@ async def connected(vhost: Vhost) -> AsyncIterator[Wire]:
             queue = await channel.declare_queue(exclusive=True)
             await queue.bind(source, key)
             await queue.consume(listener, no_ack=True)
-        async with asyncio.timeout(10):
-            while not (gateway.is_connected and shop.is_connected):
-                await asyncio.sleep(0.01)
+        await eventually(lambda: gateway.is_connected and shop.is_connected)
         yield wire
         await gateway.close()
         await shop.close()

@@ -78,7 +78,14 @@ def event(
     writer, snapshot, entry_id = Author(side=side, person=f"{side}:1", name=author), about or order(), command_id()
     at = NOON + timedelta(minutes=seq)
     said = Said(
-        id=entry_id, seq=seq, kind=kind, author=writer, text=text, accepted_at=at, committed_at=at, redacted=text is None
+        id=entry_id,
+        seq=seq,
+        kind=kind,
+        author=writer,
+        text=text,
+        accepted_at=at,
+        committed_at=at,
+        redacted=text is None,
     )
     dispute = None if kind == "text" else _dispute(kind, writer, seq=seq, at=at, reason=reason, outcome=outcome)
     return EntryAddressed(

@@ -46,6 +46,10 @@ def part(message: EmailMessage, kind: str) -> str:
     return content.replace("\r\n", "\n")
 
 
+def header_names(message: EmailMessage) -> list[str]:
+    return [name.lower() for name, _ in message.items()]
+
+
 class Elements(HTMLParser):
     """The names of all elements, the attributes that load or run something, and the visible text."""
 
@@ -198,7 +202,7 @@ def test_header_injection_in_names_texts_and_items_reaches_no_header() -> None:
     message = read(told)
 
     assert message["Bcc"] is None
-    assert [name for name in message if name.lower() not in EXPECTED_HEADERS] == []
+    assert set(header_names(message)) == EXPECTED_HEADERS
     assert message["To"].addresses[0].addr_spec == "mara@example.com"
     assert "script" not in Elements(part(message, "html")).names
 
@@ -240,7 +244,7 @@ def test_no_naughty_text_name_or_item_breaks_a_mail() -> None:
         assert message.defects == []
         assert set(elements.names) <= set(plain_names), naughty
         assert all(name == "href" for name, _ in elements.active), naughty
-        assert [name.lower() for name in message.keys()] == [name.lower() for name in read(mail()).keys()]
+        assert header_names(message) == header_names(read(mail()))
         assert max(len(line) for line in rendered.content.split(b"\r\n")) <= 998
 
 

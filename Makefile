@@ -1,0 +1,53 @@
+# Parley, one command each; `make` alone lists them. Settings are variables: make run GATEWAY_PORT=9090
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+export PYTHON
+VENV := .venv
+PY := $(VENV)/bin/python
+RUN_DIR ?= .run
+UV_VERSION := 0.9.0
+
+.PHONY: help run demo token test lint docs lock venv servers clean
+
+help: ## This list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+run: venv servers ## Everything for real on this machine, until Ctrl-C (RUN_DIR, GATEWAY_PORT, MAIL_DELAY, …)
+	@exec $(PY) -m deploy.local
+
+demo: venv ## A shop, a customer and a seller use the running stack (ORDERS=file.jsonl)
+	@$(PY) -m deploy.local.demo
+
+token: venv ## A bearer token: ROLE=customer|seller|admin|service ID=…, or ROLE=guest ORDER=…
+	@$(PY) -m deploy.local.tokens
+
+test: venv servers lint ## Everything that a change must pass (ARGS= for pytest)
+	$(PY) -m pytest $(ARGS)
+
+lint: venv ## Style, types, and which part may import which
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(VENV)/bin/lint-imports
+
+lock: ## The pinned requirements anew, from requirements/*.in
+	@test -x .run/tools/uv/bin/uv || $(PYTHON) -m venv .run/tools/uv
+	@.run/tools/uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	for name in runtime dev; do \
+	  .run/tools/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	    --output-file requirements/$$name.txt requirements/$$name.in; \
+	done
+
+venv: ## The Python packages, in .venv
+	@deploy/local/bootstrap.sh python
+
+servers:
+	@deploy/local/bootstrap.sh servers
+
+clean: ## Deletes the local stack's data (not what was fetched)
+	@mkdir -p $(RUN_DIR)
+	@flock --nonblock $(RUN_DIR)/lock true || { echo "make clean: the stack runs; stop it first" >&2; exit 1; }
+	@rm -rf $(addprefix $(RUN_DIR)/,rabbitmq mongo mail log processes secrets state.json lock)

@@ -1,0 +1,112 @@
+#!/usr/bin/env bash
+# Installs what is missing on a Debian or Ubuntu machine, and says what it does.
+#
+#   bootstrap.sh python    .venv with the packages of requirements/dev.txt, made again only when that file has changed
+#   bootstrap.sh servers   RabbitMQ and the libraries that mongod needs, from the system's packages
+#
+# As root it installs with apt-get; as anybody else it prints the command to type and ends with status 1.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+LOCK=requirements/dev.txt
+VENV=.venv
+STAMP=$VENV/.installed
+LOG=.run/log/install.log
+POLICY=/usr/sbin/policy-rc.d
+POLICY_MARK="# made by Parley's bootstrap.sh"
+NODE_UNITS=(rabbitmq-server.service epmd.service epmd.socket)
+
+say() { printf '%s\n' "$*"; }
+fail() { printf 'make: %s\n' "$*" >&2; exit 1; }
+
+find_python() {
+  local candidate
+  for candidate in "${PYTHON:-python3}" python3.13 python3.12 python3.11; do
+    if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+      command -v "$candidate"
+      return
+    fi
+  done
+  fail "Python 3.11 or newer is needed; name one with  make PYTHON=/path/to/python3 …"
+}
+
+# While packages are unpacked, no service may start: a system-wide RabbitMQ is not wanted, only its programs are.
+forbid_starts() {
+  if [[ -e $POLICY || -L $POLICY ]] && ! grep -qsF "$POLICY_MARK" "$POLICY"; then
+    mv "$POLICY" "$POLICY.before-parley"
+  fi
+  printf '#!/bin/sh\n%s\nexit 101\n' "$POLICY_MARK" >"$POLICY"
+  chmod 755 "$POLICY"
+}
+
+allow_starts() {
+  grep -qsF "$POLICY_MARK" "$POLICY" && rm -f "$POLICY"
+  if [[ -e $POLICY.before-parley || -L $POLICY.before-parley ]]; then mv "$POLICY.before-parley" "$POLICY"; fi
+}
+
+unit_exists() { [[ -e /lib/systemd/system/$1 || -e /usr/lib/systemd/system/$1 ]]; }
+
+# Nor at the next boot. Units that were there before belong to somebody and stay as they are.
+disable_units() {
+  local unit
+  for unit in "$@"; do
+    unit_exists "$unit" || continue
+    if command -v systemctl >/dev/null; then systemctl --quiet disable "$unit" >>"$LOG" 2>&1 || true; fi
+  done
+  if [[ " $* " == *" rabbitmq-server.service "* ]]; then update-rc.d rabbitmq-server disable >>"$LOG" 2>&1 || true; fi
+}
+
+apt() { DEBIAN_FRONTEND=noninteractive apt-get -y -o DPkg::Lock::Timeout=300 "$@" 2>&1 </dev/null | tee -a "$LOG"; }
+
+install_packages() {
+  local unit new_units=()
+  if ((EUID != 0)); then
+    fail "missing: $*; type:  sudo apt-get update && sudo apt-get install --no-install-recommends $*"
+  fi
+  command -v apt-get >/dev/null || fail "missing: $*; this machine has no apt-get, install them in its own way"
+  mkdir -p "$(dirname "$LOG")"
+  for unit in "${NODE_UNITS[@]}"; do unit_exists "$unit" || new_units+=("$unit"); done
+  say "installing $* with apt-get (log: $LOG)"
+  trap allow_starts EXIT
+  forbid_starts
+  apt update -q >/dev/null || fail "apt-get update failed; see $LOG"
+  apt install -q --no-install-recommends "$@" | sed -un 's/^\(Unpacking\|Setting up\) \([^ ]*\) .*/  \1 \2/p' ||
+    fail "apt-get could not install $*; see $LOG"
+  allow_starts
+  trap - EXIT
+  disable_units "${new_units[@]}"
+}
+
+install_servers() {
+  local missing=()
+  [[ -x /usr/lib/rabbitmq/bin/rabbitmq-server ]] || missing+=(rabbitmq-server)
+  # A mongod that is on the PATH brings its own libraries.
+  command -v mongod >/dev/null || has_library libcurl.so.4 || missing+=(libcurl4)
+  ((${#missing[@]} == 0)) || install_packages "${missing[@]}"
+}
+
+has_library() { { /sbin/ldconfig -p || ldconfig -p; } 2>/dev/null | grep -qF "$1 "; }
+
+install_python() {
+  local python wanted
+  python=$(find_python)
+  wanted="$(sha256sum <"$LOCK") $("$python" -c 'import sys; print(sys.version)')"
+  if [[ -x $VENV/bin/python && -f $STAMP && $(<"$STAMP") == "$wanted" ]]; then return; fi
+  if ! "$python" -c 'import venv, ensurepip' 2>/dev/null; then
+    install_packages "$("$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"
+  fi
+  say "installing $(grep -c '==' "$LOCK") Python packages into $VENV"
+  "$VENV/bin/python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
+    "$python" -m venv --clear "$VENV"
+  mkdir -p "$(dirname "$LOG")"
+  "$VENV/bin/python" -m pip install --disable-pip-version-check --progress-bar off --require-hashes -r "$LOCK" 2>&1 |
+    tee -a "$LOG" | sed -un 's/^Collecting \([^ ]*\).*/  \1/p' ||
+    fail "the Python packages could not be installed: $(grep -m1 '^ERROR' "$LOG" || echo "see $LOG")"
+  printf '%s' "$wanted" >"$STAMP"
+}
+
+case ${1:-} in
+python) install_python ;;
+servers) install_servers ;;
+*) fail "bootstrap.sh python|servers" ;;
+esac

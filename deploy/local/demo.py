@@ -1,0 +1,169 @@
+"""`make demo`: a shop, a customer and a seller use a running stack; each step says what it saw and how long it took."""
+
+import asyncio
+import os
+import secrets
+import sys
+import time
+from collections.abc import Awaitable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from deploy.local.demo_api import CaughtMails, Json, ParleyApi, SeenMail, StepFailed, poll, session
+from deploy.local.demo_target import DemoTarget
+from deploy.local.demo_timing import in_ms, time_to_mail, time_to_readable
+from deploy.local.errors import StackError
+from deploy.local.shop import ShopOrder, demo_orders, orders_in, publish_orders
+
+VISIBLE_TIMEOUT_S = 60.0
+MAIL_PATIENCE_S = 20.0
+ASK_AT_ONCE = 20
+
+T = TypeVar("T")
+
+
+@dataclass
+class Demo:
+    """The story, told once. `mark` is in every text, so that a second run does not find the first one's."""
+
+    target: DemoTarget
+    orders: list[ShopOrder]
+    api: ParleyApi
+    mails: CaughtMails
+    mark: str = field(default_factory=lambda: secrets.token_hex(4))
+
+    @property
+    def order(self) -> ShopOrder:
+        """The order they talk about: the first whose customer has an account and an address."""
+        return self.mailable[0]
+
+    @property
+    def mailable(self) -> list[ShopOrder]:
+        found = [order for order in self.orders if order.customer.email and not order.is_guest]
+        if not found:
+            raise StepFailed("no order has a customer with an account and an e-mail address")
+        return found
+
+    async def run(self) -> None:
+        order = self.order
+        await step(f"shop: {len(self.orders)} orders published over AMQP, all confirmed", self.publish())
+        await step(f"API: all {len(self.orders)} orders visible to their customers", self.wait_visible())
+        question = await step(f"{order.customer.name} (customer) posts about order {order.order_id}", self.ask())
+        await step(f"{order.seller.name} (seller) finds it unread, and marks it read", self.read_as_seller(question))
+        answer = await step(f"{order.seller.name} (seller) answers", self.answer())
+        mail = await step(f"one e-mail to {order.customer.email}", self.wait_mail(answer))
+        print(f"      subject: {mail.subject}")
+        await step(f"{order.customer.name} (customer) reads the history", self.read_as_customer(question, answer))
+        await self.measure()
+
+    async def publish(self) -> str:
+        await publish_orders(self.target.amqp_url, self.orders)
+        return ""
+
+    async def wait_visible(self) -> str:
+        gate = asyncio.Semaphore(ASK_AT_ONCE)
+
+        async def visible(order: ShopOrder) -> None:
+            async def look() -> bool:
+                version = await self.api.order_version(order)
+                return version is not None and version >= int(order.snapshot["version"])
+
+            async with gate:
+                await poll(look, timeout_s=VISIBLE_TIMEOUT_S, what=f"order {order.order_id}")
+
+        await asyncio.gather(*(visible(order) for order in self.orders))
+        return ""
+
+    async def ask(self) -> Json:
+        text = f"Hello, when will my order arrive? ({self.mark})"
+        return await self.api.post_message(self.api.customer_of(self.order), self.order.order_id, text)
+
+    async def read_as_seller(self, question: Json) -> None:
+        token, order_id = self.api.seller_of(self.order), self.order.order_id
+        _, threads = await self.api.get(token, "/v1/threads?filter=unread&limit=100")
+        rows = [row for row in threads.get("items", []) if row["order"]["order_id"] == order_id]
+        require(bool(rows) and rows[0]["thread"]["unread"] >= 1, "the seller's unread threads do not have it")
+        seen = {message["id"]: message for message in await self.api.history(token, order_id)}
+        require(seen.get(question["id"], {}).get("text") == question["text"], "the seller's history does not have it")
+        await self.api.mark_read(token, order_id, int(question["seq"]))
+
+    async def answer(self) -> Json:
+        text = f"Good day! It left our house this morning. ({self.mark})"
+        return await self.api.post_message(self.api.seller_of(self.order), self.order.order_id, text)
+
+    async def wait_mail(self, answer: Json) -> SeenMail:
+        """The mail about the answer: one, to the customer alone, with the text in both its parts."""
+        patience_s = self.target.mail_delay_s + MAIL_PATIENCE_S
+        text = str(answer["text"])
+        found = await poll(lambda: self.mails.holding(text), timeout_s=patience_s, every_s=0.1, what="the e-mail")
+        mail = found[0]
+        require(len(found) == 1, f"{len(found)} mails hold the answer")
+        require(mail.recipients == (self.order.customer.email,), f"it went to {mail.recipients}")
+        require(text.split(" (", maxsplit=1)[0] in mail.html, "its HTML part does not have the text")
+        require(self.order.order_id in mail.subject + mail.text, "it does not name the order")
+        require(bool(mail.headers.get("message-id")), "it has no Message-ID")
+        require(mail.headers.get("auto-submitted") == "auto-generated", "it does not say that it is automatic")
+        return mail
+
+    async def read_as_customer(self, question: Json, answer: Json) -> None:
+        token, order_id = self.api.customer_of(self.order), self.order.order_id
+        history = [
+            message for message in await self.api.history(token, order_id) if self.mark in (message["text"] or "")
+        ]
+        require(
+            [message["id"] for message in history] == [question["id"], answer["id"]],
+            "question and answer are not there in order",
+        )
+        require([message["mine"] for message in history] == [True, False], "whose messages they are is wrong")
+        await self.api.mark_read(token, order_id, int(answer["seq"]))
+
+    async def measure(self) -> None:
+        delay_s = self.target.mail_delay_s
+        print("measuring, 50 messages each, one after the other:")
+        readable = await time_to_readable(self.api, self.mailable[-1])
+        print(f"      POST until readable             {in_ms(readable)}")
+        await self.mails.ignore_present()
+        mailed = await time_to_mail(self.api, self.mails, self.mailable, mail_delay_s=delay_s)
+        print(f"      seller's POST until mail taken  {in_ms(mailed)}, of which MAIL_DELAY is {delay_s * 1000:g} ms")
+
+
+async def step(what: str, work: Awaitable[T]) -> T:
+    """Does one step and prints it with its time. Raises StepFailed, naming the step."""
+    started = time.perf_counter()
+    try:
+        result = await work
+    except StackError as failed:
+        raise StepFailed(f"{what}: FAILED, {failed}") from None
+    print(f"  ok  {what}  [{(time.perf_counter() - started) * 1000:.0f} ms]", flush=True)
+    return result
+
+
+def require(condition: bool, otherwise: str) -> None:
+    if not condition:
+        raise StepFailed(otherwise)
+
+
+async def tell(target: DemoTarget, orders: list[ShopOrder]) -> None:
+    async with session() as http:
+        api, mails = ParleyApi(http, target.gateway_url, target.mint), CaughtMails(http, target.mail_page_url)
+        await mails.ignore_present()
+        await Demo(target, orders, api, mails).run()
+
+
+def main() -> int:
+    try:
+        target = DemoTarget.read(os.environ)
+        asked = os.environ.get("ORDERS")
+        orders = orders_in(Path(asked)) if asked else demo_orders()
+        print(f"demo on {target.gateway_url}", flush=True)
+        asyncio.run(tell(target, orders))
+    except StackError as error:
+        print(f"make demo: {error}", file=sys.stderr)
+        return 1
+    print("demo: every step went well")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,70 @@
+"""Who is mailed about an entry."""
+
+from datetime import UTC, datetime
+
+from services.threads.recipients import Addressee, Choices, Watcher, addressees, wanted
+from services.threads.thread import Entry, Made, Thread, decide
+from tests.made import ADMIN, CUSTOMER, SELLER, close_dispute, open_dispute, post, snapshot
+from tests.unit.threads.test_thread import WITHOUT
+
+NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+WATCHER = Watcher(order_id="1042", person="admin:a-1", name="Staff", email="staff@example.com", locale="en")
+ADMINISTRATORS = Addressee("shop", "shop", "Administrators", "admins@example.com", "en")
+
+
+def _entries(*commands: object) -> list[Entry]:
+    thread: Thread = WITHOUT
+    entries = []
+    for command in commands:
+        decision = decide(command, thread, digest="d", now=NOW)  # type: ignore[arg-type] - any entry command
+        assert isinstance(decision, Made)
+        thread = decision.thread
+        entries.append(decision.entry)
+    return entries
+
+
+def _persons(entry: Entry) -> list[str]:
+    people = addressees(entry, snapshot(), watchers=[WATCHER], administrators=ADMINISTRATORS)
+    return [each.person for each in people]
+
+
+def test_the_other_party_and_the_watchers_are_mailed() -> None:
+    [by_customer, by_seller] = _entries(post("question"), post("answer", by=SELLER))
+    assert _persons(by_customer) == ["seller:s-1", "admin:a-1"]
+    assert _persons(by_seller) == ["customer:c-7", "admin:a-1"]
+
+
+def test_a_watcher_is_not_mailed_their_own_words() -> None:
+    [by_admin] = _entries(post("from the shop", by=ADMIN))
+    assert _persons(by_admin) == ["customer:c-7", "seller:s-1"]
+
+
+def test_administrators_are_mailed_from_the_opening_of_a_dispute_to_its_end() -> None:
+    entries = _entries(
+        post("before"), open_dispute(), post("meanwhile", by=SELLER), close_dispute(), post("afterwards", by=CUSTOMER)
+    )
+    assert ["shop" in _persons(entry) for entry in entries] == [False, True, True, True, False]
+
+
+def test_a_person_without_an_address_is_not_mailed() -> None:
+    order = snapshot()
+    silent = order.model_copy(update={"seller": order.seller.model_copy(update={"email": None})})
+    [entry] = _entries(post("question"))
+    assert addressees(entry, silent, watchers=[], administrators=None) == []
+
+
+def test_a_guest_is_known_by_their_order() -> None:
+    order = snapshot()
+    guests = order.model_copy(update={"customer": order.customer.model_copy(update={"guest": True})})
+    [entry] = _entries(post("answer", by=SELLER))
+    [guest] = addressees(entry, guests, watchers=[], administrators=None)
+    assert (guest.person, guest.guest) == ("guest:1042", True)
+
+
+def test_what_is_switched_off_is_not_mailed_and_the_language_is_the_persons_own() -> None:
+    [text, opened] = _entries(post("question"), open_dispute())
+    choices = {"seller:s-1": Choices(messages=False, locale="de")}
+    people = addressees(text, snapshot(), watchers=[], administrators=None)
+    assert wanted(people, text, choices) == []
+    [seller] = wanted(addressees(opened, snapshot(), watchers=[], administrators=None), opened, choices)
+    assert seller.locale == "de"
