@@ -8,14 +8,14 @@ export PYTHON
 VENV := .venv
 PY := $(VENV)/bin/python
 RUN_DIR ?= .run
-UV_VERSION := 0.9.0
+UV_VERSION := 0.13.9
 
-.PHONY: help run demo token test lint docs lock venv servers clean
+.PHONY: help run demo token test lint docs lock venv ready clean
 
 help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
-run: venv servers ## Everything for real on this machine, until Ctrl-C (RUN_DIR, GATEWAY_PORT, MAIL_DELAY, …)
+run: ready ## Everything for real on this machine, until Ctrl-C (RUN_DIR, GATEWAY_PORT, MAIL_DELAY, …)
 	@exec $(PY) -m deploy.local
 
 demo: venv ## A shop, a customer and a seller use the running stack (ORDERS=file.jsonl)
@@ -24,7 +24,7 @@ demo: venv ## A shop, a customer and a seller use the running stack (ORDERS=file
 token: venv ## A bearer token: ROLE=customer|seller|admin|service ID=…, or ROLE=guest ORDER=…
 	@$(PY) -m deploy.local.tokens
 
-test: venv servers lint ## Everything that a change must pass (ARGS= for pytest)
+test: ready lint ## Everything that a change must pass (ARGS= for pytest)
 	$(PY) -m pytest $(ARGS)
 
 lint: venv ## Style, types, and which part may import which
@@ -44,8 +44,8 @@ lock: ## The pinned requirements anew, from requirements/*.in
 venv: ## The Python packages, in .venv
 	@deploy/local/bootstrap.sh python
 
-servers:
-	@deploy/local/bootstrap.sh servers
+ready:
+	@deploy/local/bootstrap.sh python servers
 
 clean: ## Deletes the local stack's data (not what was fetched)
 	@mkdir -p $(RUN_DIR)

@@ -179,11 +179,11 @@ async def ask(pair: Sequence[Database], inbox: str, question: str, rounds: int) 
 
 
 def print_table(lines: Sequence[Line], size: int) -> None:
-    print(f"\np50 of the first page and the badges, in ms   {SMALL:>10,} {size:>10,}   ratio   rows")
+    print(f"\np50 of the first page and the badges, in ms       {SMALL:>15,} {size:>10,}   ratio   rows")
     for line in lines:
         name = f"{line.inbox:<9}{line.question}"
         print(
-            f"{name:<48} {line.small_ms:>7.2f} {line.large_ms:>10.2f} {line.ratio:>7.2f}   {line.rows[0]}/{line.rows[1]}"
+            f"{name:<58} {line.small_ms:>7.2f} {line.large_ms:>10.2f} {line.ratio:>7.2f}   {line.rows[0]}/{line.rows[1]}"
         )
     worst = max(lines, key=lambda line: line.ratio)
     badge = max((line for line in lines if line.question == "/v1/me"), key=lambda line: line.ratio)

@@ -15,15 +15,19 @@ Check = Callable[[], Awaitable[str | None]]
 
 
 class Probes:
-    """The named checks that a service must pass to be ready."""
+    """The named checks that a service must pass to be ready, and those that only say what it has to do without."""
 
-    def __init__(self, checks: dict[str, Check]) -> None:
-        self._checks = checks
+    def __init__(self, needed: dict[str, Check], *, useful: dict[str, Check] | None = None) -> None:
+        self._needed, self._useful = needed, useful or {}
 
-    async def look(self) -> dict[str, str]:
-        """What is wrong, by check; empty when ready. A check that takes longer than a second is wrong too."""
-        answers = await asyncio.gather(*(self._answer(check) for check in self._checks.values()))
-        return {name: answer for name, answer in zip(self._checks, answers, strict=True) if answer is not None}
+    async def look(self) -> tuple[dict[str, str], dict[str, str]]:
+        """What is wrong, and what is missing but not needed, by check. A check that takes longer than a second is wrong too."""
+        wrong, missing = await asyncio.gather(self._answers(self._needed), self._answers(self._useful))
+        return wrong, missing
+
+    async def _answers(self, checks: dict[str, Check]) -> dict[str, str]:
+        answers = await asyncio.gather(*(self._answer(check) for check in checks.values()))
+        return {name: answer for name, answer in zip(checks, answers, strict=True) if answer is not None}
 
     async def _answer(self, check: Check) -> str | None:
         try:
@@ -45,9 +49,10 @@ def routes(probes: Probes, registry: CollectorRegistry) -> APIRouter:
 
     @router.get("/readyz", summary="Can it do its work?", responses={503: {"description": "Not ready"}})
     async def readyz() -> JSONResponse:
-        wrong = await probes.look()
-        status = "not ready" if wrong else "ready"
-        return JSONResponse({"status": status, "wrong": wrong}, status_code=503 if wrong else 200)
+        wrong, missing = await probes.look()
+        status = "not ready" if wrong else "degraded" if missing else "ready"
+        answer = {"status": status, "wrong": wrong, "missing": missing}
+        return JSONResponse(answer, status_code=503 if wrong else 200)
 
     @router.get("/metrics", summary="Figures for Prometheus", response_class=Response)
     async def metrics() -> Response:

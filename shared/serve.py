@@ -10,6 +10,8 @@ from fastapi import FastAPI
 from shared.settings import CommonSettings
 
 MAX_HEADER_BYTES = 32 * 1024
+# Longer than proxies and clients keep idle connections, so that it is they who close them and no request meets a closing one.
+KEEP_ALIVE_S = 75
 
 
 def run(app: FastAPI, settings: CommonSettings) -> None:
@@ -25,6 +27,7 @@ def run(app: FastAPI, settings: CommonSettings) -> None:
             log_config=None,
             server_header=False,
             h11_max_incomplete_event_size=MAX_HEADER_BYTES,
+            timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=int(settings.shutdown_grace_s),
         )
     )

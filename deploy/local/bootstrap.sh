@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # Installs what is missing on a Debian or Ubuntu machine, and says what it does.
 #
-#   bootstrap.sh python    .venv with the packages of requirements/dev.txt, made again only when that file has changed
-#   bootstrap.sh servers   RabbitMQ and the libraries that mongod needs, from the system's packages
+#   bootstrap.sh [python] [servers]
+#
+# python: .venv with the packages of requirements/dev.txt, installed again only when that file has changed.
+# servers: RabbitMQ, and the libraries that mongod needs, from the system's packages.
 #
 # As root it installs with apt-get; as anybody else it prints the command to type and ends with status 1.
 set -euo pipefail
@@ -51,6 +53,7 @@ disable_units() {
   local unit
   for unit in "$@"; do
     unit_exists "$unit" || continue
+    # (Without systemctl there is no systemd that could start it.)
     if command -v systemctl >/dev/null; then systemctl --quiet disable "$unit" >>"$LOG" 2>&1 || true; fi
   done
   if [[ " $* " == *" rabbitmq-server.service "* ]]; then update-rc.d rabbitmq-server disable >>"$LOG" 2>&1 || true; fi
@@ -77,24 +80,26 @@ install_packages() {
   disable_units "${new_units[@]}"
 }
 
-install_servers() {
-  local missing=()
-  [[ -x /usr/lib/rabbitmq/bin/rabbitmq-server ]] || missing+=(rabbitmq-server)
+# The packages that running RabbitMQ and mongod takes and that are not there.
+missing_for_servers() {
+  [[ -x /usr/lib/rabbitmq/bin/rabbitmq-server ]] || echo rabbitmq-server
   # A mongod that is on the PATH brings its own libraries.
-  command -v mongod >/dev/null || has_library libcurl.so.4 || missing+=(libcurl4)
-  ((${#missing[@]} == 0)) || install_packages "${missing[@]}"
+  command -v mongod >/dev/null || has_library libcurl.so.4 || echo libcurl4
+}
+
+missing_for_python() {
+  python_is_ready || "$python" -c 'import venv, ensurepip' 2>/dev/null ||
+    "$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])'
 }
 
 has_library() { { /sbin/ldconfig -p || ldconfig -p; } 2>/dev/null | grep -qF "$1 "; }
 
+wanted() { printf '%s %s' "$(sha256sum <"$LOCK")" "$("$python" -c 'import sys; print(sys.version)')"; }
+
+python_is_ready() { [[ -x $VENV/bin/python && -f $STAMP && $(<"$STAMP") == "$(wanted)" ]]; }
+
 install_python() {
-  local python wanted
-  python=$(find_python)
-  wanted="$(sha256sum <"$LOCK") $("$python" -c 'import sys; print(sys.version)')"
-  if [[ -x $VENV/bin/python && -f $STAMP && $(<"$STAMP") == "$wanted" ]]; then return; fi
-  if ! "$python" -c 'import venv, ensurepip' 2>/dev/null; then
-    install_packages "$("$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"
-  fi
+  if python_is_ready; then return; fi
   say "installing $(grep -c '==' "$LOCK") Python packages into $VENV"
   "$VENV/bin/python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
     "$python" -m venv --clear "$VENV"
@@ -102,11 +107,17 @@ install_python() {
   "$VENV/bin/python" -m pip install --disable-pip-version-check --progress-bar off --require-hashes -r "$LOCK" 2>&1 |
     tee -a "$LOG" | sed -un 's/^Collecting \([^ ]*\).*/  \1/p' ||
     fail "the Python packages could not be installed: $(grep -m1 '^ERROR' "$LOG" || echo "see $LOG")"
-  printf '%s' "$wanted" >"$STAMP"
+  wanted >"$STAMP"
 }
 
-case ${1:-} in
-python) install_python ;;
-servers) install_servers ;;
-*) fail "bootstrap.sh python|servers" ;;
-esac
+python=$(find_python)
+missing=()
+for part in "$@"; do
+  case $part in
+  python) mapfile -t -O "${#missing[@]}" missing < <(missing_for_python) ;;
+  servers) mapfile -t -O "${#missing[@]}" missing < <(missing_for_servers) ;;
+  *) fail "bootstrap.sh [python] [servers], not $part" ;;
+  esac
+done
+if ((${#missing[@]} > 0)); then install_packages "${missing[@]}"; fi
+if [[ " $* " == *" python "* ]]; then install_python; fi

@@ -1,10 +1,12 @@
 """A private RabbitMQ node from the system's package: loopback only, its own epmd, everything below one directory."""
 
+import hashlib
 import json
 import os
 import shlex
 import shutil
 import socket
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,14 +27,19 @@ EPMD_STOP_TIMEOUT_S = 5.0
 PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
 HOW_TO_INSTALL = "apt-get install --no-install-recommends rabbitmq-server"
 
+ACCESS_PARTS = ("vhosts", "users", "permissions", "topic_permissions")
+TOPOLOGY_PARTS = ("exchanges", "queues", "bindings")
+IMPORT_TIMEOUT_S = 60
+
 Definitions = Mapping[str, Any]
 
 
 class RabbitNode:
     """One broker: an Erlang node and an epmd of its own, started and stopped together.
 
-    Definitions (exchanges, queues, users, permissions) are imported at every start, before clients can connect: what is
-    missing is made, passwords are set, and what exists stays.
+    Users and permissions are imported at every start, before clients can connect. Exchanges, queues and bindings are made
+    once, when the node has started, and again when they have changed: RabbitMQ 4.0 ends in the middle of its start where it
+    is to bind a stream whose leader is not there yet. What exists stays as it is.
     """
 
     def __init__(
@@ -54,6 +61,7 @@ class RabbitNode:
             "rabbitmq", [str(SCRIPTS / "rabbitmq-server")], environment=environment, directory=Path("/")
         )
         self._ctl_environment = environment
+        self._topology = _Topology(self._directory, definitions)
 
     def start(self) -> None:
         """Starts epmd and node, and returns at once: `wait_ready` waits."""
@@ -64,11 +72,13 @@ class RabbitNode:
         self.process.start()
 
     def wait_ready(self, *, end: EndRequest | None = None, timeout_s: float = START_TIMEOUT_S) -> None:
-        """Returns when clients can connect. Raises StackError with the node's last words where it ended instead."""
-        wait_until(self.answers, what="RabbitMQ", timeout_s=timeout_s, alive=self.process.require_running, end=end)
+        """Returns when clients can connect and find every queue. Raises StackError with the node's last words if it ended."""
+        alive = self.process.require_running
+        wait_until(self.answers, what="RabbitMQ", timeout_s=timeout_s, alive=alive, end=end)
+        wait_until(self._topology.is_made, what="RabbitMQ's queues", timeout_s=timeout_s, alive=alive, end=end)
 
     def answers(self) -> bool:
-        """Whether the broker greets a client; its AMQP listener opens last, when the definitions are in."""
+        """Whether the broker greets a client; its AMQP listener opens last."""
         try:
             with socket.create_connection((LOOPBACK, self.amqp_port), timeout=1) as connection:
                 connection.settimeout(2)
@@ -91,7 +101,8 @@ class RabbitNode:
             (self._directory / part).mkdir(parents=True, exist_ok=True)
         self._directory.chmod(0o700)
         (self._directory / "enabled_plugins").write_text(f"[{','.join(PLUGINS)}].\n")
-        (self._directory / "definitions.json").write_text(json.dumps(self._definitions, indent=1))
+        access = {part: self._definitions[part] for part in ACCESS_PARTS if part in self._definitions}
+        (self._directory / "access.json").write_text(json.dumps(access, indent=1))
         (self._directory / "rabbitmq.conf").write_text(self._configuration())
         ctl = self._directory / "rabbitmqctl"
         exports = " ".join(f"{name}={shlex.quote(value)}" for name, value in self._ctl_environment.items())
@@ -103,7 +114,7 @@ class RabbitNode:
             "listeners.tcp.1": f"{LOOPBACK}:{self.amqp_port}",
             "management.tcp.ip": LOOPBACK,
             "management.tcp.port": str(self.management_port),
-            "load_definitions": str(self._directory / "definitions.json"),
+            "load_definitions": str(self._directory / "access.json"),
             "vm_memory_high_watermark.absolute": "1GB",
             "disk_free_limit.absolute": "200MB",
             "raft.wal_max_size_bytes": "67108864",
@@ -134,6 +145,29 @@ class RabbitNode:
             # Lets the start script become the Erlang node instead of waiting for it, so that signals reach the node.
             "RUNNING_UNDER_SYSTEMD": "true",
         }
+
+
+class _Topology:
+    """Exchanges, queues and bindings, and whether this node has them already."""
+
+    def __init__(self, directory: Path, definitions: Definitions) -> None:
+        self._ctl, self._file, self._imported = (
+            directory / name for name in ("rabbitmqctl", "topology.json", "imported")
+        )
+        self._content = json.dumps({part: definitions.get(part, []) for part in TOPOLOGY_PARTS}, indent=1)
+        self._is_empty = not definitions.get("queues")
+
+    def is_made(self) -> bool:
+        """Makes it where it is not; False where that did not work, which right after a start may be so for a moment."""
+        fingerprint = hashlib.sha256(self._content.encode()).hexdigest()
+        if self._is_empty or (self._imported.exists() and self._imported.read_text() == fingerprint):
+            return True
+        self._file.write_text(self._content)
+        command = [str(self._ctl), "--quiet", "import_definitions", str(self._file)]
+        done = subprocess.run(command, capture_output=True, timeout=IMPORT_TIMEOUT_S, check=False)
+        if done.returncode == 0:
+            self._imported.write_text(fingerprint)
+        return done.returncode == 0
 
 
 def require_installed() -> None:

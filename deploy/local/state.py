@@ -40,7 +40,9 @@ class StackState:
         except (ValueError, TypeError):
             raise StackError(f"{_path(run_directory)} cannot be read; start the stack again with  make run") from None
         if start_time(state.pid) is None:
-            raise StackError(f"the stack in {run_directory} was killed (pid {state.pid}); start it again with  make run")
+            raise StackError(
+                f"the stack in {run_directory} was killed (pid {state.pid}); start it again with  make run"
+            )
         return state
 
 

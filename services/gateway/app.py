@@ -31,7 +31,7 @@ from services.gateway.settings import GatewaySettings
 from services.gateway.threads import Threads
 from shared import jwks, probes
 from shared.delivery import Publisher
-from shared.probes import Probes
+from shared.probes import Check, Probes
 
 PAGES: Final = Path(__file__).parent / "pages"
 ROUTERS: Final = (orders, thread_routes, disputes, marks, persons, live, links)
@@ -84,7 +84,20 @@ def build(settings: GatewaySettings) -> FastAPI:
         can_work = parts.commands.can_publish or await parts.threads.is_alive()
         return None if can_work else "RabbitMQ and threads are both away"
 
-    _dress(app, figures, Probes({"rabbitmq_or_threads": reads_or_writes}))
+    async def writes() -> str | None:
+        return None if app.state.parts.commands.can_publish else "RabbitMQ is away: nothing can be written"
+
+    async def reads() -> str | None:
+        return None if await app.state.parts.threads.is_alive() else "threads is away: nothing can be read"
+
+    async def replies_come() -> str | None:
+        return None if app.state.parts.replies.is_open else "no replies: writes are answered with 202"
+
+    async def is_live() -> str | None:
+        return None if app.state.parts.feed.is_current else "no live events"
+
+    useful: dict[str, Check] = {"writes": writes, "reads": reads, "replies": replies_come, "live": is_live}
+    _dress(app, figures, Probes({"rabbitmq_or_threads": reads_or_writes}, useful=useful))
     _add_outer_layers(app, settings, figures)
     _mount_pages(app, settings)
     return app
@@ -107,6 +120,7 @@ def _parts(
         figures=figures,
         tokens=auth.CheckedTokens(jwks.tokens(settings)),
         command_ids=CommandIds(settings.command_id_secret.get_secret_value()),
+        replies=replies,
         commands=Commands(publisher=publisher, replies=replies, figures=figures),
         threads=Threads(session=session, url=settings.threads_url, figures=figures),
         feed=Feed(settings.amqp_url.get_secret_value(), ring=Ring(settings.live_ring_bytes), clients=clients),

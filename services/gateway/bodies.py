@@ -43,10 +43,9 @@ def json_body_of_anyone(model: type[M]) -> Any:
 
 async def _read(request: Request, model: type[M], *, limit_bytes: int, empty: M | None) -> M:
     body = await raw_body(request, limit_bytes=limit_bytes)
-    content_type = request.headers.get("content-type")
-    if empty is not None and not body and content_type is None:
+    if empty is not None and not body:
         return empty
-    _require_json(content_type or "")
+    _require_json(request.headers.get("content-type", ""))
     try:
         return model.model_validate_json(body, strict=True)
     except ValidationError as error:

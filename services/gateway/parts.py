@@ -11,6 +11,7 @@ from services.gateway.commands import Commands
 from services.gateway.live.clients import Clients
 from services.gateway.live.feed import Feed
 from services.gateway.metrics import Figures
+from services.gateway.replies import Replies
 from services.gateway.settings import GatewaySettings
 from services.gateway.threads import Threads
 
@@ -21,6 +22,7 @@ class Parts:
     figures: Figures
     tokens: CheckedTokens
     command_ids: CommandIds
+    replies: Replies
     commands: Commands
     threads: Threads
     feed: Feed

@@ -16,9 +16,9 @@ import aiormq.abc
 import structlog
 from pydantic import ValidationError
 
-from services.gateway.connections import EndOfConnection, ended, keep_connected
 from shared import topology
 from shared.commands import OUTCOME, CommandOutcome
+from shared.connections import EndOfConnection, ended, keep_connected
 
 log = structlog.get_logger(__name__)
 

@@ -89,6 +89,7 @@ class Consumer:
     def __init__(self, amqp_url: str, *, settler: Settler, handle: Handler, prefetch: int) -> None:
         self._settler, self._handle = settler, handle
         self._channel = Channel(prefetch_count=prefetch)
+        self._started = False
         self._broker = RabbitBroker(
             with_options(amqp_url, "notifier-consumer"),
             fail_fast=False,
@@ -119,15 +120,22 @@ class Consumer:
                 await self._broker.stop()
                 await asyncio.sleep(RETRY_PAUSE_S)
             else:
+                self._started = True
                 log.info("consumer_attached", queue=QUEUE.name)
                 return
 
     async def stop(self) -> None:
         """Takes nothing more; what is being handled may end."""
+        self._started = False
         await self._broker.stop()
 
     async def is_attached(self) -> bool:
-        """Whether RabbitMQ delivers to us. May wait for as long as the connection is away."""
+        """Whether RabbitMQ delivers to us. May wait for as long as the connection is away.
+
+        Asked only after the start: FastStream would open a second channel for whoever asks for one that is just being opened.
+        """
+        if not self._started:
+            return False
         channel = await self._broker.config.channel_manager.get_channel(self._channel)
         underlay = await channel.get_underlay_channel()
         return not underlay.is_closed and bool(underlay.consumers)

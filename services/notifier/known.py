@@ -1,7 +1,6 @@
 """What the notifier keeps beside the mails: read marks, people's choices, and which texts were taken out. Each may come before the entry."""
 
-import asyncio
-from typing import Final
+from typing import Any, Final
 
 from pymongo.errors import DuplicateKeyError
 
@@ -51,19 +50,33 @@ class Known:
             return
 
     async def about(self, mail: Mail) -> Knowledge:
-        """What decides which of the mail's entries are still worth sending."""
-        redacted = self._redactions.find({"_id": {"$in": [entry.id for entry in mail.entries]}}, {"_id": 1})
-        mark, choices, taken_out = await asyncio.gather(
-            self._reads.find_one({"_id": f"{mail.order_id}|{mail.recipient.inbox}"}),
-            self._choices.find_one({"_id": mail.person}),
-            redacted.to_list(),
-        )
+        """What decides which of the mail's entries are still worth sending: all three collections in one look."""
+        cursor = await self._reads.aggregate(_look_for(mail))
+        mark: Document = {}
+        choices: Document | None = None
+        taken_out: list[str] = []
+        async for found in cursor:
+            match found["from"]:
+                case "reads":
+                    mark = found
+                case "choices":
+                    choices = found
+                case _:
+                    taken_out.append(found["_id"])
         return Knowledge(
-            read_up_to=mark["seq"] if mark else 0,
-            choices=_choices(choices),
-            redacted=frozenset(found["_id"] for found in taken_out),
+            read_up_to=mark.get("seq", 0),
+            choices=ChoicesMade.model_validate(choices) if choices else None,
+            redacted=frozenset(taken_out),
         )
 
 
-def _choices(found: Document | None) -> ChoicesMade | None:
-    return ChoicesMade.model_validate(found) if found else None
+def _look_for(mail: Mail) -> list[dict[str, Any]]:
+    def also(collection: str, match: dict[str, Any]) -> dict[str, Any]:
+        return {"$unionWith": {"coll": collection, "pipeline": [{"$match": match}, {"$set": {"from": collection}}]}}
+
+    return [
+        {"$match": {"_id": f"{mail.order_id}|{mail.recipient.inbox}"}},
+        {"$set": {"from": "reads"}},
+        also("choices", {"_id": mail.person}),
+        also("redactions", {"_id": {"$in": [entry.id for entry in mail.entries]}}),
+    ]

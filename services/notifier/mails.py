@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, assert_never
 
-from pymongo import ASCENDING, ReturnDocument
+from pymongo import ASCENDING, ReturnDocument, WriteConcern
 from pymongo.errors import DuplicateKeyError
 from uuid6 import uuid7
 
@@ -77,6 +77,8 @@ class Mails:
         max_weight: int = MAX_WEIGHT,
     ) -> None:
         self._mails = database["mails"]
+        # The mark `transmitting` names the fence and waits for a majority, so a lease that is lost in a failover sends nothing.
+        self._mails_unconfirmed = self._mails.with_options(write_concern=WriteConcern(w=1))
         self._delay_s, self._lease_s, self._give_up_s = delay_s, lease_s, give_up_s
         self._resend, self._holder, self._max_weight = resend, holder, max_weight
 
@@ -118,7 +120,7 @@ class Mails:
 
     async def lease(self) -> Lease | None:
         """The mail that has been due for longest, leased; None where none is due."""
-        found = await self._mails.find_one_and_update(
+        found = await self._mails_unconfirmed.find_one_and_update(
             {"alive": True, "state": {"$in": ["open", "pending"]}, **steps.DUE},
             steps.lease(lease_s=self._lease_s, holder=self._holder),
             sort=[("wake_at", ASCENDING)],

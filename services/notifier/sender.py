@@ -52,6 +52,8 @@ class Sender:
             asyncio.create_task(self._lease_and_send(), name="sender leases"),
             asyncio.create_task(self._look_around(), name="sender looks around"),
         ]
+        for task in self._tasks:
+            task.add_done_callback(_say_how_it_ended)
 
     @property
     def is_running(self) -> bool:
@@ -184,6 +186,12 @@ class Sender:
             self._metrics.mails.labels(state).inc()
         elif ambiguous and state == "pending":
             self._metrics.resent.inc()
+
+
+def _say_how_it_ended(task: asyncio.Task[None]) -> None:
+    """These tasks end when stopping; an error in one is a defect, and the service is not ready any more."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("sender_broke", task=task.get_name(), exc_info=error)
 
 
 def _now() -> float:

@@ -1,7 +1,4 @@
-"""Takes commands and order events off their queues.
-
-Commands come by a bare aio-pika consumer that settles whole groups; order events by FastStream, one at a time.
-"""
+"""Takes commands off their queue, gathers them into groups, and settles each group at once."""
 
 import asyncio
 import contextlib
@@ -11,33 +8,30 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-import aio_pika
-import aiormq
+import aiormq.abc
 import structlog
-from aio_pika.abc import AbstractIncomingMessage, AbstractQueue, AbstractRobustChannel, AbstractRobustConnection
+from aio_pika.abc import AbstractIncomingMessage
 
-from services.threads.acknowledge import Outstanding
 from services.threads.commit import Committer
 from services.threads.metrics import Metrics
+from services.threads.subscription import Delivery, Subscription
 from services.threads.work import QUEUE, Work, take
-from shared.delivery import BROKER_AWAY, Publisher, dead_letter, redeliveries, with_options
+from shared.connections import EndOfConnection, ended, keep_connected
+from shared.delivery import Publisher, dead_letter
 from shared.errors import CannotProcess
 from shared.mongo import is_away
 
 log = structlog.get_logger(__name__)
 
-# A message that was delivered more than twice may be one that kills the process.
-SUSPECT_REDELIVERIES: Final = 2
 HOLD_PAUSE_S: Final = 0.2
 HOLD_PAUSE_MAX_S: Final = 5.0
 
 
 class CommandConsumer:
-    """Gathers deliveries of `threads.commands` into groups and settles each group at once.
+    """While one group is committed the next gathers, so an idle system waits for nothing and a busy one commits many together.
 
-    While one group is committed the next gathers, so an idle system waits for nothing and a busy one commits many together. It
-    starts with a prefetch of 1 and raises it once a never-redelivered message is settled: after a crash, the message that caused it
-    comes back alone. A suspect is handled when nothing else is in hand.
+    It starts with a prefetch of 1 and raises it once a never-redelivered message is settled: after a crash, the message that
+    caused it comes back alone. A suspect is handled when nothing else is in hand.
     """
 
     def __init__(
@@ -45,119 +39,104 @@ class CommandConsumer:
     ) -> None:
         self._url, self._committer, self._publisher, self._metrics = amqp_url, committer, publisher, metrics
         self._group_max = group_max
-        self._connection: AbstractRobustConnection | None = None
-        self._channel: AbstractRobustChannel | None = None
-        self._queue: AbstractQueue | None = None
-        self._tag: str | None = None
-        self._prefetch = 1
-        self._waiting: deque[AbstractIncomingMessage] = deque()
+        self._subscription: Subscription | None = None
+        self._waiting: deque[Delivery] = deque()
         self._arrived = asyncio.Event()
-        self._outstanding: dict[int, tuple[aiormq.abc.AbstractChannel, Outstanding]] = {}
         self._stopping = False
-        self._tasks: list[asyncio.Task[None]] = []
+        self._connection: asyncio.Task[None] | None = None
+        self._work: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        self._tasks = [
-            asyncio.create_task(self._consume(), name="commands: consume"),
-            asyncio.create_task(self._work(), name="commands: commit"),
-        ]
+        self._connection = asyncio.create_task(keep_connected(self._url, "threads commands", self._serve))
+        self._work = asyncio.create_task(self._settle_groups(), name="commands: commit")
 
     async def stop(self, *, within_s: float) -> None:
         """Takes nothing more, finishes what is in hand within the time, and leaves the rest to the next worker."""
         self._stopping = True
-        with contextlib.suppress(*BROKER_AWAY):
-            await self._pause()
+        if self._subscription is not None:
+            await self._subscription.pause()
         self._arrived.set()
-        if self._tasks:
-            await asyncio.wait(self._tasks[1:], timeout=within_s)
-        for task in self._tasks:
+        tasks = [task for task in (self._work, self._connection) if task is not None]
+        if self._work is not None:
+            await asyncio.wait([self._work], timeout=within_s)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._connection is not None:
-            await self._connection.close()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     @property
     def is_consuming(self) -> bool:
-        return (
-            self._tag is not None
-            and self._connection is not None
-            and self._connection.connected.is_set()
-            and not any(task.done() for task in self._tasks[1:])
-        )
+        return self._subscription is not None and self._subscription.is_consuming
 
-    async def _consume(self) -> None:
-        self._connection = await aio_pika.connect_robust(with_options(self._url, "threads-commands"))
-        self._channel = await self._connection.channel(publisher_confirms=False)
-        await self._channel.set_qos(prefetch_count=self._prefetch)
-        self._queue = await self._channel.get_queue(QUEUE.name, ensure=False)
-        await self._resume()
-        log.info("consuming", queue=QUEUE.name, prefetch=self._prefetch)
+    async def _serve(self, connection: aiormq.abc.AbstractConnection) -> EndOfConnection:
+        channel = await connection.channel(publisher_confirms=False)
+        self._subscription = Subscription(channel, QUEUE.name, deliver=self._arrive)
+        await self._subscription.consume(prefetch=1)
+        return await ended(connection, channel)
 
-    async def _resume(self) -> None:
-        if self._queue is not None and self._tag is None and not self._stopping:
-            self._tag = await self._queue.consume(self._arrive)
-
-    async def _pause(self) -> None:
-        if self._queue is not None and self._tag is not None:
-            tag, self._tag = self._tag, None
-            await self._queue.cancel(tag)
-
-    async def _arrive(self, message: AbstractIncomingMessage) -> None:
-        channel = message.channel
-        _, outstanding = self._outstanding.setdefault(id(channel), (channel, Outstanding()))
-        outstanding.delivered(_tag(message))
-        self._waiting.append(message)
+    def _arrive(self, delivery: Delivery) -> None:
+        self._waiting.append(delivery)
         self._arrived.set()
 
-    async def _work(self) -> None:
-        while not (self._stopping and not self._waiting):
+    async def _settle_groups(self) -> None:
+        while True:
             await self._arrived.wait()
-            group = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._group_max))]
-            if not self._waiting and not self._stopping:
+            group = self._gathered()
+            if not self._waiting:
                 self._arrived.clear()
             if group:
-                await self._take(group)
+                await self._settle_group(group)
+            if self._stopping and not self._waiting:
+                return
 
-    async def _take(self, group: list[AbstractIncomingMessage]) -> None:
-        suspects = [message for message in group if redeliveries(message) >= SUSPECT_REDELIVERIES]
-        if suspects and self._prefetch > 1:
-            await self._handle_alone(group, suspects)
-        else:
-            await self._settle(group)
-            await self._raise_prefetch(group)
+    def _gathered(self) -> list[Delivery]:
+        """The next group; deliveries of a channel that is gone come again and are left out."""
+        group: list[Delivery] = []
+        while self._waiting and len(group) < self._group_max:
+            delivery = self._waiting.popleft()
+            if delivery.subscription.is_open:
+                group.append(delivery)
+        return group
 
-    async def _handle_alone(
-        self, group: list[AbstractIncomingMessage], suspects: list[AbstractIncomingMessage]
-    ) -> None:
-        """Everything else in hand is settled first and nothing new is taken; then each suspect by itself."""
-        await self._pause()
-        innocent = [message for message in [*group, *self._waiting] if redeliveries(message) < SUSPECT_REDELIVERIES]
-        suspects += [message for message in self._waiting if redeliveries(message) >= SUSPECT_REDELIVERIES]
+    async def _settle_group(self, group: list[Delivery]) -> None:
+        subscription = group[-1].subscription
+        try:
+            if any(delivery.is_suspect for delivery in group) and subscription.prefetch > 1:
+                await self._settle_suspects_alone(group, subscription)
+            else:
+                await self._settle(group)
+                await self._raise_prefetch(group, subscription)
+        except Exception:
+            log.exception("group_given_back", queue=QUEUE.name, count=len(group))
+            await subscription.close()
+
+    async def _settle_suspects_alone(self, group: list[Delivery], subscription: Subscription) -> None:
+        """Nothing new is taken and everything else in hand is settled first; then each suspect by itself."""
+        await subscription.pause()
+        in_hand = [*group, *self._waiting]
         self._waiting.clear()
+        innocent = [delivery for delivery in in_hand if not delivery.is_suspect]
         if innocent:
             await self._settle(innocent)
-        for suspect in suspects:
+        for suspect in (delivery for delivery in in_hand if delivery.is_suspect):
             await self._settle([suspect])
-        await self._resume()
+        if not self._stopping:
+            await subscription.consume(prefetch=subscription.prefetch)
 
-    async def _raise_prefetch(self, group: Sequence[AbstractIncomingMessage]) -> None:
-        """A prefetch counts for consumers that begin after it was set, so consuming begins anew."""
+    async def _raise_prefetch(self, group: Sequence[Delivery], subscription: Subscription) -> None:
         wanted = 2 * self._group_max
-        if self._prefetch == wanted or self._channel is None or self._stopping:
-            return
-        if any(not message.redelivered and redeliveries(message) == 0 for message in group):
-            with contextlib.suppress(*BROKER_AWAY):
-                await self._pause()
-                await self._channel.set_qos(prefetch_count=wanted)
-                self._prefetch = wanted
-            await self._resume()
+        is_low = subscription.is_consuming and subscription.prefetch < wanted
+        if is_low and not self._stopping and any(delivery.is_fresh for delivery in group):
+            await subscription.consume(prefetch=wanted)
 
-    async def _settle(self, group: Sequence[AbstractIncomingMessage]) -> None:
+    async def _settle(self, group: Sequence[Delivery]) -> None:
         with self._metrics.group_seconds.time():
             self._metrics.group_size.observe(len(group))
-            works = [work for message in group if (work := await self._taken(message)) is not None]
+            works = [work for delivery in group if (work := await self._taken(delivery.message)) is not None]
             await self._commit_held(works)
-            await self._acknowledge(group)
+            for subscription in {delivery.subscription for delivery in group}:
+                await subscription.acknowledge(
+                    [delivery.tag for delivery in group if delivery.subscription is subscription]
+                )
 
     async def _taken(self, message: AbstractIncomingMessage) -> Work | None:
         try:
@@ -173,43 +152,26 @@ class CommandConsumer:
             try:
                 return await self._committer.commit(works)
             except Exception as error:
-                if is_away(error):
-                    log.warning("held_while_away", queue=QUEUE.name, error=type(error).__name__, count=len(works))
-                    await asyncio.sleep(pause_s)
-                    pause_s = min(2 * pause_s, HOLD_PAUSE_MAX_S)
-                elif len(works) > 1:
-                    log.exception("group_failed", queue=QUEUE.name, count=len(works))
-                    for work in works:
-                        await self._commit_held([work])
-                    return None
-                else:
-                    await self._committer.park(works[0])
-                    return await self._bury(works[0].message, "defect", traceback.format_exc())
+                if not is_away(error):
+                    return await self._commit_one_by_one(works)
+                log.warning("held_while_away", queue=QUEUE.name, error=type(error).__name__, count=len(works))
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, HOLD_PAUSE_MAX_S)
         return None
+
+    async def _commit_one_by_one(self, works: Sequence[Work]) -> None:
+        """After a defect: it takes nobody along but the command that it is about, which is parked."""
+        if len(works) > 1:
+            log.exception("group_failed", queue=QUEUE.name, count=len(works))
+            for work in works:
+                await self._commit_held([work])
+            return
+        detail = traceback.format_exc()
+        with contextlib.suppress(Exception):
+            await self._committer.park(works[0])
+        await self._bury(works[0].message, "defect", detail)
 
     async def _bury(self, message: AbstractIncomingMessage, reason: str, detail: str) -> None:
         log.error("dead_lettered", queue=QUEUE.name, message_id=message.message_id, reason=reason)
         self._metrics.dead_letters.labels(QUEUE.name).inc()
         await self._publisher.publish_until_confirmed(dead_letter(message, QUEUE, reason, detail))
-
-    async def _acknowledge(self, group: Sequence[AbstractIncomingMessage]) -> None:
-        """On the channel that delivered, and on no other: after a reconnect the deliveries come again and are known."""
-        tags: dict[int, list[int]] = {}
-        for message in group:
-            tags.setdefault(id(message.channel), []).append(_tag(message))
-        for key, settled in tags.items():
-            channel, outstanding = self._outstanding[key]
-            up_to, single = outstanding.settle(settled)
-            with contextlib.suppress(*BROKER_AWAY):
-                if up_to is not None:
-                    await channel.basic_ack(up_to, multiple=True)
-                for tag in single:
-                    await channel.basic_ack(tag)
-            if channel.is_closed and not len(outstanding):
-                del self._outstanding[key]
-
-
-def _tag(message: AbstractIncomingMessage) -> int:
-    if message.delivery_tag is None:
-        raise ValueError("a delivery without a tag")
-    return message.delivery_tag

@@ -100,7 +100,7 @@ def entry_update(entry: Entry) -> list[Stage]:
         "kind": entry.kind,
         "author": {"side": entry.author.side, "person": entry.author.person, "name": entry.author.name},
         "excerpt": entry.text[:EXCERPT_CHARACTERS] if entry.text is not None else None,
-        "at": entry.committed_at,
+        "at": entry.accepted_at if entry.imported else entry.committed_at,
     }
     stored = {"$ifNull": ["$seq", -1]}
     # A redaction replaces the excerpt at its own seq; the entry as it was before never can, so the text does not come back.

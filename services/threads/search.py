@@ -94,7 +94,8 @@ async def _exactly(database: Database, listing: Listing, keyword: Keyword) -> li
     """The order with that number, if it stands in the list, however far back."""
     if listing.only not in (None, keyword.text):
         return []
-    found = await database["threads"].find_one({**listing.member, "_id": keyword.text}, lists.ROW)
+    in_list = {**listing.member, "_id": keyword.text, listing.position: {"$exists": True}}
+    found = await database["threads"].find_one(in_list, lists.ROW)
     return [] if found is None else [found]
 
 

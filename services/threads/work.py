@@ -29,7 +29,8 @@ OUTCOME_LIFE: Final = timedelta(days=90)
 
 # A post waits for its author's previous one for at most 10 s. Rounds are counted, not seconds: where a long queue holds the
 # previous post up, it holds this one up as well.
-MAX_WAITS: Final = 10_000 // topology.WAIT_TIER_MS
+# A round is the tier, a moment in which the worker looks again, and the way.
+MAX_WAITS: Final = 10_000 // (2 * topology.WAIT_TIER_MS)
 WAITS_HEADER: Final = "x-waits"
 
 

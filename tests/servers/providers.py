@@ -115,7 +115,7 @@ def local_rabbit(directory: Path) -> Iterator[SharedRabbit]:
         directory / "rabbitmq",
         amqp_port=amqp_port,
         management_port=management_port,
-        definitions=definitions(PASSWORDS),
+        definitions={**definitions(PASSWORDS), "exchanges": [], "queues": [], "bindings": []},
         children=short_lived_children(directory),
         settings={"management.rates_mode": "none"},
     )

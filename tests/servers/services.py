@@ -72,11 +72,11 @@ class ServiceProcess:
         return self
 
     def wait_ready(self, *, timeout_s: float = START_TIMEOUT_S) -> "ServiceProcess":
-        """Returns when /readyz says 200. Raises StackError with its last words where it has ended instead."""
+        """Returns when /readyz says `ready`, with nothing missing. Raises StackError with its last words where it has ended instead."""
 
         def look() -> bool:
             self._process.require_running()
-            return self.status_of("/readyz") == 200
+            return '"status":"ready"' in self.text_of("/readyz")
 
         eventually_now(look, timeout_s=timeout_s, what=f"{self.label} being ready (log: {self._process.log})")
         return self
@@ -84,6 +84,17 @@ class ServiceProcess:
     async def ready(self, *, timeout_s: float = START_TIMEOUT_S) -> "ServiceProcess":
         """`wait_ready` without holding up the event loop."""
         return await asyncio.to_thread(self.wait_ready, timeout_s=timeout_s)
+
+    def text_of(self, path: str) -> str:
+        """The body of a GET, empty where nobody answers."""
+        connection = http.client.HTTPConnection(LOOPBACK, self.port, timeout=3)
+        try:
+            connection.request("GET", path)
+            return connection.getresponse().read().decode()
+        except (OSError, http.client.HTTPException):
+            return ""
+        finally:
+            connection.close()
 
     def status_of(self, path: str) -> int | None:
         """The HTTP status of a GET, None where nobody answers."""

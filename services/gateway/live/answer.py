@@ -13,8 +13,8 @@ from starlette.types import Receive, Scope, Send
 from services.gateway.live.clients import Client, Clients
 from services.gateway.live.feed import Feed, Gap
 from services.gateway.live.ring import NOTHING_YET
-from services.gateway.live.stream import StreamEnded
 from services.gateway.metrics import Figures
+from shared.delivery import BROKER_AWAY
 
 log = structlog.get_logger(__name__)
 
@@ -87,7 +87,7 @@ class LiveAnswer(Response):
             await self._catch_up(say)
             while True:
                 await self._go_on(say)
-        except StreamEnded:
+        except BROKER_AWAY:
             return
 
     async def _catch_up(self, say: Say) -> None:

@@ -11,16 +11,17 @@ from typing import Final
 import aiormq.abc
 import structlog
 
-from services.gateway.connections import EndOfConnection, keep_connected
 from services.gateway.live.audience import LiveEvent
 from services.gateway.live.clients import Clients
 from services.gateway.live.ring import NOTHING_YET, Ring
-from services.gateway.live.stream import Delivered, StreamEnded, StreamReading
+from services.gateway.live.stream import Delivered, StreamEnded, StreamReading, holds_anything
+from shared.connections import EndOfConnection, keep_connected
 
 log = structlog.get_logger(__name__)
 
 REMEMBER_AT_START: Final = 1_000
-FIRST_DELIVERY_LIMIT_S: Final = 3.0
+FIRST_DELIVERY_LIMIT_S: Final = 5.0
+EMPTY_LIMIT_S: Final = 0.5
 REPLAYS_AT_ONCE: Final = 4
 REPLAY_PREFETCH: Final = 100
 
@@ -78,10 +79,11 @@ class Feed:
                     await self._caught_up()
 
     async def _end_of_stream(self, connection: aiormq.abc.AbstractConnection) -> int | None:
-        """An offset in the newest chunk, or None where the stream is empty."""
+        """An offset in the newest chunk, or None where the stream is empty: nothing comes, and RabbitMQ counts nothing in it."""
+        limit_s = FIRST_DELIVERY_LIMIT_S if await holds_anything(connection) else EMPTY_LIMIT_S
         async with StreamReading(connection, start="last") as reading:
             try:
-                async with asyncio.timeout(FIRST_DELIVERY_LIMIT_S):
+                async with asyncio.timeout(limit_s):
                     return (await reading.next()).offset
             except TimeoutError:
                 return None

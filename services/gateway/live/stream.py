@@ -9,8 +9,8 @@ from typing import Final, Literal, Self
 import aiormq
 import aiormq.abc
 
-from services.gateway.connections import ended
 from shared import topology
+from shared.connections import ended
 from shared.delivery import BROKER_AWAY
 
 PREFETCH: Final = 200
@@ -30,6 +30,15 @@ class Delivered:
     tag: int
 
 
+async def holds_anything(connection: aiormq.abc.AbstractConnection) -> bool:
+    """Whether RabbitMQ counts events in the stream. Its count may lag behind; only an empty one is said at once."""
+    async with asyncio.timeout(OPEN_LIMIT_S):
+        channel = await connection.channel(publisher_confirms=False)
+        declared = await channel.queue_declare(topology.LIVE_STREAM, passive=True)
+        await channel.close()
+    return bool(declared.message_count)
+
+
 class StreamReading:
     """A subscription of its own channel; at most `prefetch` events wait in it unread.
 
@@ -44,17 +53,26 @@ class StreamReading:
         self._unacknowledged = 0
 
     async def __aenter__(self) -> Self:
-        async with asyncio.timeout(OPEN_LIMIT_S):
-            self._channel = await self._connection.channel(publisher_confirms=False)
-            await self._channel.basic_qos(prefetch_count=self._prefetch)
-            arguments: dict[str, int | str] = {"x-stream-offset": self._start}
-            await self._channel.basic_consume(topology.LIVE_STREAM, self._take, arguments=dict(arguments))
-        self._watch = asyncio.create_task(self._notice_the_end(self._channel))
+        try:
+            async with asyncio.timeout(OPEN_LIMIT_S):
+                await self._subscribe()
+        except BaseException:
+            await self._close()
+            raise
         return self
+
+    async def _subscribe(self) -> None:
+        channel = self._channel = await self._connection.channel(publisher_confirms=False)
+        self._watch = asyncio.create_task(self._notice_the_end(channel))
+        await channel.basic_qos(prefetch_count=self._prefetch)
+        await channel.basic_consume(topology.LIVE_STREAM, self._take, arguments={"x-stream-offset": self._start})
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self._close()
+
+    async def _close(self) -> None:
         if self._watch is not None:
             self._watch.cancel()
         if self._channel is not None:

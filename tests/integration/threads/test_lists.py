@@ -173,6 +173,16 @@ async def test_a_guests_lists_contain_their_one_order(ask: Ask) -> None:
     assert (await client.get("/v1/me")).json["unread"] == {"threads": 1, "messages": 1, "more": False}
 
 
+async def test_a_guests_lists_are_empty_once_the_order_belongs_to_an_account(shop: Shop, ask: Ask) -> None:
+    await shop.place(snapshot("2002", customer_id="g-2", guest=True))
+    assert ids(await ask(guest("2002", "g-2")).all_pages("/v1/orders")) == ["2002"]
+
+    await shop.place(snapshot("2002", customer_id="g-2", guest=False, version=2))
+
+    assert await ask(guest("2002", "g-2")).all_pages("/v1/orders") == []
+    assert ids(await ask(customer("g-2")).all_pages("/v1/orders")) == ["2002"]
+
+
 async def test_a_service_has_no_lists(ask: Ask) -> None:
     for url in ("/v1/orders", "/v1/threads", "/v1/orders?q=lamp"):
         answer = await ask(SERVICE).get(url)

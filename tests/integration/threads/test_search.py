@@ -92,6 +92,7 @@ async def test_a_search_stays_within_the_filter_and_the_sort(ask: Ask) -> None:
     assert ids(await for_customer.all_pages("/v1/orders?filter=disputed&q=w-1")) == ["W-101"]
     assert ids(await for_customer.all_pages("/v1/threads?q=w-1")) == ["W-101"]
     assert ids(await for_customer.all_pages("/v1/threads?sort=oldest_dispute&q=chair")) == ["W-101"]
+    assert ids(await ask(seller()).all_pages("/v1/threads?sort=oldest_dispute&q=W-100")) == []
 
 
 async def test_one_request_looks_through_500_threads_and_the_next_goes_on_where_it_stopped(ask: Ask) -> None:

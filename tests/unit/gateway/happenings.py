@@ -34,18 +34,16 @@ def number(seq: int) -> str:
     return digits.rjust(42, "z")
 
 
-def entry(
-    author: Author = ADA, *, seq: int = 1, kind: EntryKind = "text", dispute: Dispute | None = None, **parties: str
-) -> EntryMade:
+def entry(author: Author = ADA, *, seq: int = 1, kind: EntryKind = "text", dispute: Dispute | None = None) -> EntryMade:
     said = Said(
         id=number(seq), seq=seq, kind=kind, author=author, text="Hello\nthere", accepted_at=NOW, committed_at=NOW
     )
     state = ThreadState(seq=seq, entries_by_side={"customer": seq}, dispute=dispute, waiting_since=NOW)
-    return EntryMade(entry=said, thread=state, **(PARTIES | parties))
+    return EntryMade(entry=said, thread=state, **PARTIES)
 
 
-def posted(author: Author = ADA, *, seq: int = 1, **parties: str) -> MessagePosted:
-    made = entry(author, seq=seq, **parties)
+def posted(author: Author = ADA, *, seq: int = 1) -> MessagePosted:
+    made = entry(author, seq=seq)
     return MessagePosted(id=made.entry.id, time=NOW, subject=made.order_id, data=made)
 
 

@@ -1,0 +1,135 @@
+// One language: its words, plurals, dates and money. Each reader has one; two widgets on a page may speak different ones.
+
+export const LANGUAGES = { en: "English", de: "Deutsch", es: "Español" };
+const CHOSEN = "parley:language";
+const DAY_MS = 86_400_000;
+
+const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/;
+const DIRECTION_MARKS = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+
+/** The language that was chosen or that the browser prefers; English where we speak none of them. */
+export function preferred(wanted = remembered()) {
+  const asked = [wanted, ...(navigator.languages ?? [])].filter(Boolean);
+  return asked.map((tag) => tag.toLowerCase().split("-")[0]).find((tag) => tag in LANGUAGES) ?? "en";
+}
+
+function remembered() {
+  try {
+    return localStorage.getItem(CHOSEN);
+  } catch {
+    return null;
+  }
+}
+
+export function remember(tag) {
+  try {
+    localStorage.setItem(CHOSEN, tag);
+  } catch {
+    // Then the choice lasts as long as the page.
+  }
+}
+
+/** Loads a language's words. */
+export async function load(tag) {
+  const { default: words } = await (tag === "de" ? import("./words/de.js") : tag === "es" ? import("./words/es.js") : import("./words/en.js"));
+  return new Language(tag, words);
+}
+
+/** A text by people within a sentence of ours: it cannot turn the sentence around. */
+function isolated(text) {
+  const plain = text.replace(DIRECTION_MARKS, "");
+  return RIGHT_TO_LEFT.test(plain) ? `\u2068${plain}\u2069` : plain;
+}
+
+/** The regional variant the browser is set to, so that an English speaker in London sees pounds and days as they do there. */
+function regional(tag) {
+  return (navigator.languages ?? []).find((each) => each.toLowerCase().split("-")[0] === tag) ?? tag;
+}
+
+export class Language {
+  constructor(tag, words) {
+    this.tag = tag;
+    this.words = words;
+    const locale = regional(tag);
+    this.locale = locale;
+    this.plurals = new Intl.PluralRules(tag);
+    this.numbers = new Intl.NumberFormat(locale);
+    this.times = new Intl.DateTimeFormat(locale, { hour: "numeric", minute: "2-digit" });
+    this.days = new Intl.DateTimeFormat(locale, { weekday: "long", day: "numeric", month: "long" });
+    this.longDays = new Intl.DateTimeFormat(locale, { day: "numeric", month: "long", year: "numeric" });
+    this.shortDays = new Intl.DateTimeFormat(locale, { day: "numeric", month: "short" });
+    this.shortDaysOfYears = new Intl.DateTimeFormat(locale, { day: "numeric", month: "short", year: "numeric" });
+    this.moments = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" });
+    this.relative = new Intl.RelativeTimeFormat(tag, { numeric: "auto" });
+    this.spans = new Intl.RelativeTimeFormat(tag, { numeric: "always", style: "short" });
+  }
+
+  /** The words under this key with their places filled in; where they depend on a number, it is `n`. */
+  t(key, values = {}) {
+    const entry = this.words[key];
+    if (entry === undefined) throw new Error(`there are no words for ${key}`);
+    const text = typeof entry === "string" ? entry : (entry[this.plurals.select(values.n)] ?? entry.other);
+    return text.replace(/\{(\w+)\}/g, (_, name) => this.#shown(values[name]));
+  }
+
+  #shown(value) {
+    return typeof value === "number" ? this.number(value) : isolated(String(value ?? ""));
+  }
+
+  /** The words for a value of the shop's, or the value itself where it is one that we do not know. */
+  known(group, value) {
+    return this.words[`${group}.${value}`] ?? value;
+  }
+
+  number(value) {
+    return this.numbers.format(value);
+  }
+
+  money(amount, currency) {
+    return new Intl.NumberFormat(this.locale, { style: "currency", currency }).format(amount);
+  }
+
+  time(moment) {
+    return this.times.format(new Date(moment));
+  }
+
+  moment(moment) {
+    return this.moments.format(new Date(moment));
+  }
+
+  date(moment) {
+    return this.longDays.format(new Date(moment));
+  }
+
+  /** "Today", "Yesterday", a weekday and date within the year, else the full date. */
+  day(moment) {
+    const date = new Date(moment);
+    const ago = Math.round((midnight(new Date()) - midnight(date)) / DAY_MS);
+    if (ago === 0 || ago === 1) return capital(this.relative.format(-ago, "day"));
+    return date.getFullYear() === new Date().getFullYear() ? this.days.format(date) : this.longDays.format(date);
+  }
+
+  /** As short as a list wants it: the time today, else the day. */
+  brief(moment) {
+    const date = new Date(moment);
+    if (midnight(date) === midnight(new Date())) return this.time(date);
+    return (date.getFullYear() === new Date().getFullYear() ? this.shortDays : this.shortDaysOfYears).format(date);
+  }
+
+  /** "5 min. ago", "3 hr. ago", "2 days ago". */
+  ago(moment) {
+    const minutes = Math.max(0, Math.round((Date.now() - new Date(moment)) / 60_000));
+    if (minutes < 60) return this.spans.format(-minutes, "minute");
+    if (minutes < 48 * 60) return this.spans.format(-Math.round(minutes / 60), "hour");
+    return this.spans.format(-Math.round(minutes / 1440), "day");
+  }
+}
+
+/** The local day as a number; also the key by which entries are put into days. */
+export function midnight(date) {
+  return new Date(date.getFullYear(), date.getMonth(), date.getDate()).getTime();
+}
+
+function capital(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}

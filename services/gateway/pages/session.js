@@ -1,0 +1,20 @@
+// One signed-in person: the API, live events, outbox and language that everything on a page shares.
+
+import { Api } from "./api.js";
+import { Keeping } from "./keeping.js";
+import { Live } from "./live.js";
+import { Outbox } from "./outbox.js";
+import { callerIn } from "./tokens.js";
+
+/** Raises SignedOut (or TypeError, where the token's source is away). */
+export async function signIn({ base, tokens, lang }) {
+  const caller = callerIn(await tokens.current());
+  const api = new Api(base, tokens);
+  const keeping = new Keeping(caller.key);
+  const live = new Live(api, caller.key);
+  const outbox = new Outbox(api, keeping);
+  const session = { caller, api, keeping, live, outbox, lang, end: () => (live.stop(), outbox.stop()) };
+  live.start();
+  outbox.start();
+  return session;
+}

@@ -1,0 +1,106 @@
+// What is known of one order and its thread: read once, then kept up to date by live events.
+
+import { orderPath } from "./api.js";
+
+const PAGE = 50;
+const CATCH_UP_PAGE = 200;
+
+export class Thread {
+  /** `loading`, `ready`, `missing` (unknown, or another person's: the two look alike), `failed`. */
+  state = "loading";
+  /** The order with its thread's summary and what the caller may do (OrderView). */
+  view = null;
+  /** The entries that were read, ascending and without a gap. */
+  messages = [];
+  firstNewSeq = null;
+  hasOlder = false;
+
+  #api;
+  #loading = null;
+
+  constructor(api, orderId) {
+    this.#api = api;
+    this.orderId = orderId;
+  }
+
+  get lastSeq() {
+    return this.messages.at(-1)?.seq ?? 0;
+  }
+
+  get dispute() {
+    return this.view?.thread.dispute ?? null;
+  }
+
+  get isDisputed() {
+    return this.dispute?.state === "open";
+  }
+
+  may(action) {
+    return this.view?.available_actions.includes(action) ?? false;
+  }
+
+  /** Reads everything anew: the order and the newest part of its history. */
+  async load() {
+    try {
+      const [view, page] = await Promise.all([this.#api.get(orderPath(this.orderId)), this.#api.get(orderPath(this.orderId, `/messages?limit=${PAGE}`))]);
+      this.view = view;
+      this.messages = page.items;
+      this.firstNewSeq = page.first_new_seq;
+      this.hasOlder = page.next !== null;
+      this.state = "ready";
+    } catch (error) {
+      if (this.state !== "ready") this.state = error.status === 404 || error.status === 422 ? "missing" : "failed";
+      if (!error.isPassing && !error.status) throw error;
+    }
+  }
+
+  async loadOlder() {
+    const before = this.messages[0]?.seq;
+    if (!this.hasOlder || before === undefined) return;
+    const page = await this.#api.get(orderPath(this.orderId, `/messages?before_seq=${before}&limit=${PAGE}`));
+    if (this.messages[0]?.seq !== before) return;
+    this.messages = [...page.items, ...this.messages];
+    this.hasOlder = page.next !== null;
+  }
+
+  /** Reads what is newer than the newest known entry, and the order. May be called at any time. */
+  catchUp() {
+    this.#loading ??= this.#caughtUp().finally(() => (this.#loading = null));
+    return this.#loading;
+  }
+
+  async #caughtUp() {
+    if (this.state !== "ready") return this.load();
+    const asked = [this.refresh()];
+    for (let next = orderPath(this.orderId, `/messages?after_seq=${this.lastSeq}&limit=${CATCH_UP_PAGE}`); next !== null; ) {
+      const page = await this.#api.get(next);
+      for (const message of page.items) this.#add(message);
+      this.firstNewSeq ??= page.first_new_seq;
+      next = page.next;
+    }
+    await Promise.all(asked);
+  }
+
+  async refresh() {
+    this.view = await this.#api.get(orderPath(this.orderId));
+  }
+
+  /** Takes an entry that came in. Returns false where entries before it are missing: then it is time to catch up. */
+  take(message, summary = null) {
+    if (this.state !== "ready") return true;
+    if (message.seq > this.lastSeq + 1) return false;
+    if (!this.#add(message)) return true;
+    if (summary) this.view.thread = { ...this.view.thread, dispute: summary.dispute, waiting_since: summary.waiting_since, last_seq: summary.last_seq };
+    return true;
+  }
+
+  #add(message) {
+    if (message.seq !== this.lastSeq + 1) return false;
+    this.messages = [...this.messages, message];
+    return true;
+  }
+
+  redact(messageId) {
+    this.messages = this.messages.map((message) => (message.id === messageId ? { ...message, text: null, redacted: true } : message));
+  }
+}

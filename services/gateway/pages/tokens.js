@@ -1,0 +1,139 @@
+// Where the bearer token comes from. It lives in memory or in sessionStorage and goes into the Authorization header: never into an address.
+
+const TOKEN = "parley:token";
+const LINK = "parley:guest-link";
+const RENEW_BEFORE_MS = 60_000;
+
+/** Nobody is signed in (any more). */
+export class SignedOut extends Error {}
+
+/** What the token says about its holder. Only for what this browser shows and keeps apart; the server checks for itself. */
+export function callerIn(token) {
+  const claims = claimsIn(token);
+  const role = claims.role ?? "guest";
+  const key = role === "guest" ? `guest:${claims.order_id}` : `${role}:${claims.sub}`;
+  const side = { seller: "seller", admin: "shop" }[role] ?? "customer";
+  return { key, role, side, name: claims.name ?? claims.sub, orderId: claims.order_id ?? null };
+}
+
+function claimsIn(token) {
+  try {
+    const bytes = Uint8Array.from(atob(token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/")), (each) => each.charCodeAt(0));
+    return JSON.parse(new TextDecoder().decode(bytes));
+  } catch {
+    throw new SignedOut("this is no token");
+  }
+}
+
+/** A token that was handed over at sign-in and lasts as long as the tab. */
+export class StoredToken {
+  static keep(token) {
+    callerIn(token);
+    sessionStorage.removeItem(LINK);
+    sessionStorage.setItem(TOKEN, token);
+  }
+
+  static get isThere() {
+    return sessionStorage.getItem(TOKEN) !== null;
+  }
+
+  static forget() {
+    sessionStorage.removeItem(TOKEN);
+    sessionStorage.removeItem(LINK);
+  }
+
+  async current() {
+    const token = sessionStorage.getItem(TOKEN);
+    if (token === null) throw new SignedOut("nobody is signed in");
+    return token;
+  }
+
+  /** Whether there is another token than this one now. */
+  async renew() {
+    return false;
+  }
+}
+
+/** A guest's link, exchanged for sessions of an hour, as often as it takes while the link is good. */
+export class GuestToken extends StoredToken {
+  static keepLink(link) {
+    sessionStorage.removeItem(TOKEN);
+    sessionStorage.setItem(LINK, link);
+  }
+
+  static get isThere() {
+    return sessionStorage.getItem(LINK) !== null;
+  }
+
+  #base;
+  #exchange = null;
+
+  constructor(base) {
+    super();
+    this.#base = base;
+  }
+
+  async current() {
+    const token = sessionStorage.getItem(TOKEN);
+    if (token !== null) return token;
+    this.#exchange ??= this.#exchanged().finally(() => (this.#exchange = null));
+    return this.#exchange;
+  }
+
+  async renew(old) {
+    if (sessionStorage.getItem(TOKEN) === old) sessionStorage.removeItem(TOKEN);
+    return true;
+  }
+
+  async #exchanged() {
+    const answer = await fetch(`${this.#base}/v1/guest-sessions`, {
+      method: "POST",
+      credentials: "omit",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ token: sessionStorage.getItem(LINK) }),
+    });
+    if (answer.status === 401 || answer.status === 422) throw new SignedOut("the link is not valid any more");
+    if (!answer.ok) throw new TypeError("the link cannot be exchanged now");
+    const { access_token: token } = await answer.json();
+    sessionStorage.setItem(TOKEN, token);
+    return token;
+  }
+}
+
+/**
+ * A token from the shop's own address, fetched with the shop's session cookie and again before it expires. The answer is
+ * `{"token": …}` or `{"access_token": …}` (and may have `expires_in`), or the token as plain text. 401, 403 or 404: nobody is signed in.
+ */
+export class FetchedToken {
+  #url;
+  #token = null;
+  #goodUntil = 0;
+  #fetching = null;
+
+  constructor(url) {
+    this.#url = url;
+  }
+
+  async current() {
+    if (this.#token !== null && Date.now() < this.#goodUntil) return this.#token;
+    this.#fetching ??= this.#fetched().finally(() => (this.#fetching = null));
+    return this.#fetching;
+  }
+
+  async renew(old) {
+    if (this.#token === old) this.#token = null;
+    return true;
+  }
+
+  async #fetched() {
+    const answer = await fetch(this.#url, { credentials: "same-origin", cache: "no-store", headers: { Accept: "application/json, text/plain" } });
+    if ([401, 403, 404].includes(answer.status)) throw new SignedOut("the shop gives no token");
+    if (!answer.ok) throw new TypeError("the shop's token address is away");
+    const said = await answer.text();
+    const { token, access_token: accessToken, expires_in: seconds } = said.startsWith("{") ? JSON.parse(said) : { token: said.trim() };
+    this.#token = token ?? accessToken;
+    const expiresAt = seconds === undefined ? claimsIn(this.#token).exp * 1000 : Date.now() + seconds * 1000;
+    this.#goodUntil = expiresAt - Math.min(RENEW_BEFORE_MS, (expiresAt - Date.now()) / 2);
+    return this.#token;
+  }
+}

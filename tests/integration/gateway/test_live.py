@@ -1,0 +1,301 @@
+"""Live events from the real stream: resumed without a gap, bounded in every direction, and ended with the token."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import aiohttp
+import pytest
+
+from shared import topology
+from tests.integration.gateway.conftest import NewGateway, guest, token, until_writing
+from tests.integration.gateway.listening import Happenings, Listener
+from tests.integration.gateway.standins import QueryApi
+from tests.servers.rabbitmq import SharedRabbit, Vhost
+from tests.servers.services import ServiceProcess
+from tests.servers.waiting import eventually
+from tests.unit.gateway.happenings import BOB, opened, posted, read
+
+
+@pytest.fixture
+async def threads(vhost: Vhost) -> AsyncIterator[Happenings]:
+    async with Happenings(vhost).publishing() as publishing:
+        yield publishing
+
+
+def is_current(gateway: ServiceProcess) -> bool:
+    return "live_current" in [event["event"] for event in gateway.log_events]
+
+
+@pytest.fixture
+async def live(new_gateway: NewGateway) -> ServiceProcess:
+    """A gateway that follows the stream."""
+    return await current(new_gateway())
+
+
+async def current(gateway: ServiceProcess) -> ServiceProcess:
+    try:
+        await eventually(lambda: is_current(gateway))
+    except AssertionError:
+        pytest.fail(f"the gateway did not come to the end of the stream; its log: {gateway.log[-3000:]}")
+    return gateway
+
+
+def seqs(listener: Listener) -> list[int]:
+    return [block.data["seq"] for block in listener.events]
+
+
+async def some_heard(listener: Listener, at_least: int) -> None:
+    await eventually(lambda: len(set(listener.offsets)) >= at_least)
+
+
+async def test_everybody_hears_what_they_may_see_and_nothing_else(
+    live: ServiceProcess, threads: Happenings, session: aiohttp.ClientSession
+) -> None:
+    callers = {
+        "customer": token(),
+        "stranger": token(person="c-8"),
+        "seller": token("seller", "login-1", seller_id="s-1"),
+        "admin": token("admin", "a-1"),
+    }
+    listeners = {name: Listener(session, bearer) for name, bearer in callers.items()}
+    async with AsyncExitStack() as stack:
+        for listener in listeners.values():
+            await stack.enter_async_context(listener.connected(live.url))
+        await threads.happen(posted(seq=1))
+        await threads.happen(opened(), read("seller", "seller:login-1"))
+        await threads.happen(posted(BOB, seq=2))
+        kinds = {name: [block.event for block in listener.events] for name, listener in listeners.items()}
+
+        def all_heard() -> bool:
+            nonlocal kinds
+            kinds = {name: [block.event for block in each.events] for name, each in listeners.items()}
+            return len(kinds["seller"]) == 4 and len(kinds["customer"]) == len(kinds["admin"]) == 3
+
+        await eventually(all_heard)
+    assert kinds["customer"] == ["message.posted", "dispute.opened", "message.posted"]
+    assert kinds["seller"].count("thread.read") == 1
+    assert kinds["stranger"] == []
+
+
+async def test_a_client_that_was_cut_off_goes_on_without_a_gap_at_any_gateway(
+    new_gateway: NewGateway, threads: Happenings, session: aiohttp.ClientSession
+) -> None:
+    gateways = [await current(new_gateway()), await current(new_gateway())]
+    listener = Listener(session, token())
+    seq = 0
+    for turn in range(20):
+        async with listener.connected(gateways[turn % 2].url):
+            await threads.happen(*(posted(seq=seq + number) for number in range(1, 6)))
+            seq += 5
+            await some_heard(listener, seq - 2)
+        await threads.happen(*(posted(seq=seq + number) for number in range(1, 6)))
+        seq += 5
+    async with listener.connected(gateways[0].url):
+        await eventually(lambda: len(set(listener.offsets)) >= seq)
+    assert sorted(set(seqs(listener))) == list(range(1, seq + 1))
+    assert [block.event for block in listener.events].count("resync") == 0
+
+
+async def test_what_the_ring_has_forgotten_comes_from_the_stream(
+    new_gateway: NewGateway, threads: Happenings, session: aiohttp.ClientSession
+) -> None:
+    gateway = await current(new_gateway(LIVE_RING_BYTES="20000"))
+    listener = Listener(session, token())
+    async with listener.connected(gateway.url):
+        await threads.happen(posted(seq=1))
+        await eventually(lambda: listener.offsets == [0])
+    await threads.happen(*(posted(seq=number) for number in range(2, 502)))
+    async with listener.connected(gateway.url):
+        await eventually(lambda: len(listener.events) >= 501)
+        await threads.happen(posted(seq=502))
+        await eventually(lambda: len(listener.events) >= 502)
+    assert listener.offsets == list(range(502))
+
+
+async def test_events_go_on_where_they_stopped_after_rabbitmq_closed_the_connection(
+    live: ServiceProcess, threads: Happenings, session: aiohttp.ClientSession, rabbitmq: SharedRabbit, vhost: Vhost
+) -> None:
+    listener = Listener(session, token())
+    async with listener.connected(live.url):
+        await threads.happen(posted(seq=1))
+        await eventually(lambda: listener.offsets == [0])
+        rabbitmq.close_connections(vhost.name)
+        async with Happenings(vhost).publishing() as again:
+            await again.happen(*(posted(seq=number) for number in range(2, 12)))
+        await eventually(lambda: len(listener.events) == 11)
+    assert listener.offsets == list(range(11))
+
+
+async def test_events_go_on_after_rabbitmq_was_killed(
+    live: ServiceProcess, threads: Happenings, session: aiohttp.ClientSession, rabbitmq: SharedRabbit, vhost: Vhost
+) -> None:
+    listener = Listener(session, token())
+    async with listener.connected(live.url):
+        await threads.happen(posted(seq=1))
+        await eventually(lambda: listener.offsets == [0])
+        rabbitmq.kill()
+        rabbitmq.start()
+        async with Happenings(vhost).publishing() as again:
+            await again.happen(*(posted(seq=number) for number in range(2, 12)))
+        await eventually(lambda: len(listener.events) == 11, timeout_s=40)
+    assert listener.offsets == list(range(11))
+
+
+async def test_a_stream_that_is_another_one_makes_everybody_read_anew(
+    live: ServiceProcess, threads: Happenings, session: aiohttp.ClientSession, vhost: Vhost
+) -> None:
+    listener = Listener(session, token())
+    async with listener.connected(live.url):
+        await threads.happen(*(posted(seq=number) for number in range(1, 4)))
+        await eventually(lambda: len(listener.events) == 3)
+        await made_anew(vhost)
+        async with Happenings(vhost).publishing() as again:
+            await again.happen(posted(seq=9))
+        await eventually(lambda: "resync" in [block.event for block in listener.events], timeout_s=30)
+        await eventually(lambda: listener.events[-1].event == "message.posted")
+    assert listener.events[-1].data["seq"] == 9
+
+
+async def made_anew(vhost: Vhost) -> None:
+    async with await vhost.connect() as connection:
+        channel = await connection.channel()
+        stream = await channel.get_queue(topology.LIVE_STREAM, ensure=False)
+        await stream.delete(if_unused=False, if_empty=False)
+        stream = await channel.declare_queue(topology.LIVE_STREAM, durable=True, arguments={"x-queue-type": "stream"})
+        await stream.bind(topology.EVENTS, "#")
+
+
+@pytest.mark.parametrize("last_event_id", ["abc", "-1", "999999", "99999999999999999999"])
+async def test_an_id_that_the_stream_does_not_have_is_answered_with_resync(
+    live: ServiceProcess, threads: Happenings, session: aiohttp.ClientSession, last_event_id: str
+) -> None:
+    await threads.happen(posted(seq=1))
+    listener = Listener(session, token())
+    async with listener.connected(live.url, last_event_id=last_event_id):
+        await eventually(lambda: [block.event for block in listener.events] == ["resync"])
+        await threads.happen(posted(seq=2))
+        await eventually(lambda: len(listener.events) == 2)
+    assert listener.events[1].data["seq"] == 2
+
+
+async def test_an_id_of_a_gateway_that_is_a_moment_ahead_is_waited_for(
+    live: ServiceProcess, threads: Happenings, session: aiohttp.ClientSession
+) -> None:
+    listener = Listener(session, token())
+    async with listener.connected(live.url, last_event_id="1"):
+        await threads.happen(posted(seq=1))
+        await threads.happen(posted(seq=2))
+        await threads.happen(posted(seq=3))
+        await eventually(lambda: len(listener.events) == 1)
+    assert (listener.offsets, seqs(listener)) == ([2], [3])
+
+
+async def test_the_connection_ends_with_the_token(live: ServiceProcess, session: aiohttp.ClientSession) -> None:
+    listener = Listener(session, token(life_s=2))
+    started = time.monotonic()
+    async with listener.connected(live.url):
+        await eventually(lambda: listener.ended)
+    assert 0.5 < time.monotonic() - started < 5
+
+
+async def test_a_reader_that_does_not_read_is_cut_off_and_the_others_go_on(
+    live: ServiceProcess, threads: Happenings, session: aiohttp.ClientSession
+) -> None:
+    host, port = "127.0.0.1", live.port
+    reader, writer = await asyncio.open_connection(host, port, limit=1024)
+    writer.write(f"GET /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token()}\r\n\r\n".encode())
+    await reader.readuntil(b"\r\n\r\n")
+    quick = Listener(session, token())
+    async with quick.connected(live.url):
+        long = posted(seq=1)
+        entry = long.data.entry.model_copy(update={"text": "x" * 10_000})
+        big = long.model_copy(update={"data": long.data.model_copy(update={"entry": entry})})
+        published = 0
+        while b"parley_gateway_live_cut_off_total 1.0" not in await metrics(live, session) and published < 3_000:
+            await threads.happen(*(big for _ in range(100)))
+            published += 100
+            await some_heard(quick, published)
+        assert published < 3_000
+        assert not quick.ended
+    writer.close()
+
+
+async def metrics(gateway: ServiceProcess, session: aiohttp.ClientSession) -> bytes:
+    async with session.get(f"{gateway.url}/metrics") as response:
+        return await response.read()
+
+
+async def test_a_guest_listens_to_their_order_where_threads_says_that_they_may(
+    live: ServiceProcess, threads: Happenings, session: aiohttp.ClientSession, query_api: QueryApi
+) -> None:
+    listener = Listener(session, guest())
+    async with listener.connected(live.url):
+        assert listener.status == 404
+    query_api.answers["/v1/orders/1042"] = (200, b"{}", {})
+    async with listener.connected(live.url):
+        await threads.happen(posted(BOB, seq=1))
+        await eventually(lambda: seqs(listener) == [1])
+
+
+async def test_a_stopping_gateway_ends_its_live_connections_at_once(
+    live: ServiceProcess, session: aiohttp.ClientSession
+) -> None:
+    listener = Listener(session, token())
+    async with listener.connected(live.url):
+        await eventually(lambda: listener.blocks)
+        started = time.monotonic()
+        await asyncio.to_thread(live.term)
+        assert time.monotonic() - started < 5
+        await eventually(lambda: listener.ended)
+
+
+async def test_a_thousand_idle_connections_cost_less_than_100_mb(
+    live: ServiceProcess, threads: Happenings, session: aiohttp.ClientSession, record_property: object
+) -> None:
+    before = resident_bytes(live)
+    listeners = [Listener(session, token(person=f"c-{number}")) for number in range(1_000)]
+    async with AsyncExitStack() as stack:
+        for listener in listeners:
+            await stack.enter_async_context(listener.connected(live.url))
+        await eventually(lambda: all(listener.status == 200 for listener in listeners))
+        cost = resident_bytes(live) - before
+        print(f"1,000 idle live connections: {cost / 1e6:.1f} MB")
+        await threads.happen(posted(seq=1))
+        await eventually(lambda: seqs(listeners[7]) == [1])
+    assert cost < 100_000_000
+
+
+def resident_bytes(gateway: ServiceProcess) -> int:
+    with open(f"/proc/{gateway.pid}/status") as status:
+        line = next(line for line in status if line.startswith("VmRSS"))
+    return int(line.split()[1]) * 1024
+
+
+async def test_nobody_listens_before_the_stream_is_known(
+    new_gateway: NewGateway, rabbitmq: SharedRabbit, session: aiohttp.ClientSession
+) -> None:
+    rabbitmq.kill()
+    gateway = new_gateway()
+    await eventually(lambda: gateway.status_of("/livez") == 200)
+    listener = Listener(session, token())
+    async with listener.connected(gateway.url):
+        assert listener.status == 503
+
+
+async def test_connections_are_bounded(new_gateway: NewGateway, session: aiohttp.ClientSession) -> None:
+    gateway = await current(new_gateway(LIVE_MAX_CONNECTIONS="2", LIVE_MAX_CONNECTIONS_PER_PERSON="1"))
+    listeners = [Listener(session, token(person=person)) for person in ("c-7", "c-7", "c-8", "c-9")]
+    async with AsyncExitStack() as stack:
+        for listener in listeners:
+            await stack.enter_async_context(listener.connected(gateway.url))
+        assert [listener.status for listener in listeners] == [200, 429, 200, 503]
+    await until_writing(gateway)
+    again = Listener(session, token())
+
+    async def admitted() -> bool:
+        async with again.connected(gateway.url):
+            return again.status == 200
+
+    await eventually(admitted)
