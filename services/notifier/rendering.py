@@ -52,11 +52,12 @@ class MailSettings:
 
     @property
     def address(self) -> str:
-        return parseaddr(self.sender)[1]
+        """The envelope's sender."""
+        return _envelope_address(parseaddr(self.sender)[1])
 
     @property
     def domain(self) -> str:
-        return _ascii_domain(self.address.rpartition("@")[2])
+        return self.address.rpartition("@")[2]
 
     @property
     def shop(self) -> str:

@@ -7,10 +7,10 @@ from typing import Any
 
 from services.threads import __main__ as service
 from services.threads.commit import Committer
-from services.threads.consumers import CommandConsumer
 from services.threads.entries import Log
 from services.threads.finish import Finisher
 from services.threads.projection import Projection
+from services.threads.subscription import Subscription
 
 # point: the class and method after (or, with "before", in front of) which the process ends
 POINTS: dict[str, tuple[type, str, str]] = {
@@ -19,7 +19,7 @@ POINTS: dict[str, tuple[type, str, str]] = {
     "projected": (Projection, "write_entries", "after"),
     "published": (Finisher, "_publish_all", "after"),
     "marked": (Log, "mark_finished", "after"),
-    "acknowledged": (CommandConsumer, "_acknowledge", "after"),
+    "acknowledged": (Subscription, "acknowledge", "after"),
 }
 
 

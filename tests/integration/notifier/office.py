@@ -1,5 +1,6 @@
 """The notifier's parts on a real MongoDB and SMTP server, put together as a test wants them."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +16,7 @@ from services.notifier.metrics import Metrics
 from services.notifier.pauses import Pauses
 from services.notifier.rendering import MailSettings, Renderer
 from services.notifier.sender import Limits, Sender
-from services.notifier.smtp import Server
+from services.notifier.smtp import Connection, Envelope, Server
 from shared.events import EntryAddressed
 from shared.mongo import Database, Document
 from tests.servers.smtp import SmtpServer
@@ -43,6 +44,18 @@ class Rules:
     pauses: Pauses = field(default_factory=lambda: SHORT_PAUSES)
 
 
+class WatchedConnections(Connections):
+    """Calls the test when the server has accepted sender and recipient, just before `transmitting` is stored."""
+
+    after_offer: Callable[[], Awaitable[None]] | None = None
+
+    async def offer(self, envelope: Envelope) -> Connection:
+        connection = await super().offer(envelope)
+        if self.after_offer is not None:
+            await self.after_offer()
+        return connection
+
+
 class Office:
     """One notifier process's ledger and sender. Two of them on one database are two processes."""
 
@@ -59,7 +72,7 @@ class Office:
             holder="test",
             max_weight=rules.max_weight,
         )
-        self.connections = Connections(Server(host=LOOPBACK, port=smtp.port, security="none", limit_s=2))
+        self.connections = WatchedConnections(Server(host=LOOPBACK, port=smtp.port, security="none", limit_s=2))
         self.attempts = Attempts(
             mails=self.mails,
             known=self.known,

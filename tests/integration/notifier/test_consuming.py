@@ -225,6 +225,19 @@ async def test_it_starts_while_everything_is_away_and_recovers(
     await notifier.ready()
 
 
+async def test_it_can_be_stopped_while_everything_is_away(
+    parley: Parley, mongo: SharedMongo, rabbitmq: SharedRabbit
+) -> None:
+    mongo.kill()
+    rabbitmq.kill()
+    notifier = parley.add("notifier").start()
+    await eventually(lambda: notifier.status_of("/livez") == 200, what="being alive")
+
+    notifier.term(timeout_s=15)
+
+    assert "Application shutdown complete." in notifier.log
+
+
 async def test_sigterm_ends_it_cleanly_and_a_waiting_mail_goes_after_the_next_start(
     parley: Parley, publish: Publish, smtp: SmtpServer, ledger: Database
 ) -> None:

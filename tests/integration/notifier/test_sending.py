@@ -7,6 +7,7 @@ from services.notifier.smtp import Envelope
 from shared.events import ChoicesMade, MarkMoved, TextTakenOut
 from tests.integration.notifier.conftest import MakeOffice
 from tests.integration.notifier.office import Office
+from tests.servers.mongodb import SharedMongo
 from tests.servers.smtp import AFTER_DOT, BEFORE_DOT, SmtpServer
 from tests.servers.waiting import eventually
 from tests.unit.notifier.making import customer, event, order, seller
@@ -365,15 +366,101 @@ async def test_a_mail_that_cannot_be_rendered_fails_and_the_others_go_on(
     assert office.count("notifier_attempts_total", outcome="defect") == 1
 
 
-async def test_stopping_lets_a_mail_in_transmission_end(make_office: MakeOffice, smtp: SmtpServer) -> None:
-    office = make_office()
+def falls_silent_at_data(office: Office, smtp: SmtpServer) -> None:
+    """From the next DATA on, the server says nothing until it is resumed."""
+
+    async def silence() -> None:
+        office.connections.after_offer = None
+        smtp.pause()
+
+    office.connections.after_offer = silence
+
+
+async def test_a_server_that_falls_silent_after_data_leaves_the_outcome_unknown(
+    make_office: MakeOffice, smtp: SmtpServer
+) -> None:
+    office = make_office(limit_s=0.5)
+    falls_silent_at_data(office, smtp)
     office.sender.start()
     await office.take(event())
+    await eventually(lambda: office.count("notifier_attempts_total", outcome="unknown") == 1, what="a time-out")
+
+    smtp.resume()
+
+    await office.reaches("sent")
+    assert office.count("notifier_resent_total") == 1
+
+
+async def test_a_mail_accepted_while_mongodb_is_away_is_marked_sent_after_its_return(
+    make_office: MakeOffice, smtp: SmtpServer, mongo: SharedMongo
+) -> None:
+    office = make_office()
+    falls_silent_at_data(office, smtp)
+    office.sender.start()
+    await office.take(event())
+    await office.reaches("transmitting")
+    mongo.kill()
+    smtp.resume()
     await smtp.wait_for(1)
 
-    await office.sender.stop(grace_s=5)
+    mongo.start()
 
+    await office.reaches("sent")
+    assert len(smtp.received) == 1
+
+
+async def test_a_text_taken_out_just_before_data_is_not_sent(make_office: MakeOffice, smtp: SmtpServer) -> None:
+    office, entry = make_office(), event("4111 1111 1111 1111")
+    redaction = TextTakenOut(order_id="1042", customer_id="c-7", seller_id="s-1", message_id=entry.data.entry.id, seq=1)
+
+    async def take_out() -> None:
+        office.connections.after_offer = None
+        await office.known.taken_out(redaction)
+        await office.mails.redact(order_id="1042", message_id=entry.data.entry.id)
+
+    office.connections.after_offer = take_out
+    office.sender.start()
+
+    await office.take(entry)
+
+    await office.reaches("sent")
+    assert office.count("notifier_attempts_total", outcome="lost") == 1
+    assert len(smtp.received) == 1
+    assert "4111" not in body(smtp)
+
+
+async def test_stopping_lets_a_mail_in_transmission_end(make_office: MakeOffice, smtp: SmtpServer) -> None:
+    office = make_office()
+    falls_silent_at_data(office, smtp)
+    office.sender.start()
+    await office.take(event())
+    await office.reaches("transmitting")
+    stopping = asyncio.create_task(office.sender.stop(grace_s=10))
+    done, _ = await asyncio.wait([stopping], timeout=0.2)
+    assert not done
+
+    smtp.resume()
+
+    await stopping
     assert await office.states() == ["sent"]
+
+
+async def test_a_mail_still_in_transmission_after_the_grace_period_is_left_to_its_lease(
+    make_office: MakeOffice, smtp: SmtpServer
+) -> None:
+    stopped, heir = make_office(lease_s=1), make_office()
+    falls_silent_at_data(stopped, smtp)
+    stopped.sender.start()
+    await stopped.take(event())
+    await stopped.reaches("transmitting")
+
+    await stopped.sender.stop(grace_s=0.1)
+
+    assert await stopped.states() == ["transmitting"]
+    smtp.resume()
+    heir.sender.start()
+    await heir.reaches("sent")
+    assert heir.count("notifier_lapsed_total", state="transmitting") == 1
 
 
 async def test_stopping_gives_back_what_is_not_in_transmission_yet(make_office: MakeOffice, smtp: SmtpServer) -> None:
