@@ -104,6 +104,10 @@ class Publisher:
         self._channel = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
         log.info("rabbitmq_connected", connection=self._name)
 
+    async def connected(self) -> None:
+        """Starts, and returns once connected: for tools, which have nothing to do before. Services only `start`."""
+        await self._connect()
+
     async def close(self) -> None:
         if self._connecting is not None:
             self._connecting.cancel()

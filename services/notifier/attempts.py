@@ -16,11 +16,15 @@ from services.notifier.smtp import Connection, Envelope
 
 @dataclass(slots=True)
 class Sending:
-    """A leased mail under way, until `lease_ends_at` (on the loop's clock). Once `transmitting`, stopping it makes its outcome unknown."""
+    """A leased mail under way, until `lease_ends_at` (on the loop's clock).
+
+    A shutdown gives it back at once unless it `must_end`; once `data_begun`, its outcome is unknown until the server answers.
+    """
 
     lease: Lease
     lease_ends_at: float
-    transmitting: bool = False
+    must_end: bool = False
+    data_begun: bool = False
 
 
 class Attempts:
@@ -53,7 +57,7 @@ class Attempts:
         except SmtpError as error:
             return error.outcome
         except TimeoutError:
-            return Unknown("time-out") if sending.transmitting else Broken("time-out")
+            return Unknown("time-out") if sending.data_begun else Broken("time-out")
         except PyMongoError as error:
             return Stopped(f"the ledger is away: {type(error).__name__}")
 
@@ -75,6 +79,7 @@ class Attempts:
         try:
             if not await self._may_transmit(sending, rendered, connection):
                 return Lost()
+            sending.data_begun = True
             return Sent(await connection.transmit(rendered.content, limit_s=self._limit_s))
         finally:
             self._connections.give_back(connection)
@@ -82,9 +87,9 @@ class Attempts:
     async def _may_transmit(self, sending: Sending, rendered: Rendered, connection: Connection) -> bool:
         """Stores `transmitting`; where the lease was lost, the offered mail is taken back.
 
-        The flag goes up before the store: from here on a shutdown waits, for neither side of an interrupted store is known.
+        From here on a shutdown waits: nobody knows what an interrupted store has done.
         """
-        sending.transmitting = True
+        sending.must_end = True
         try:
             held = await self._mails.transmitting(
                 sending.lease, rendered=rendered.content, message_id=rendered.message_id

@@ -20,6 +20,7 @@ log = structlog.get_logger(__name__)
 
 LEDGER_PAUSE_S: Final = 1.0
 MARK_PAUSE_S: Final = 0.2
+LAST_WORDS_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +69,15 @@ class Sender:
         self._stopping.set()
         self._woken.set()
         for task, sending in self._under_way.items():
-            if not sending.transmitting:
+            if not sending.must_end:
                 task.cancel()
-        tasks = [*self._under_way, *self._tasks]
-        if tasks:
-            _, late = await asyncio.wait(tasks, timeout=grace_s)
-            for task in late:
+        tasks = {*self._under_way, *self._tasks}
+        for limit_s in (grace_s, LAST_WORDS_S):
+            if tasks:
+                _, tasks = await asyncio.wait(tasks, timeout=limit_s)
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._connections.close()
 
     async def _lease_and_send(self) -> None:
@@ -137,17 +139,18 @@ class Sender:
             self.wake()
 
     async def _carry(self, sending: Sending) -> None:
-        """One leased mail to its mark. Cancelled once it is transmitting, it is left to the end of its lease."""
+        """One leased mail to its mark. Cancelled once DATA was begun, it is left to the end of its lease."""
         with self._metrics.send_s.time():
             try:
                 outcome = await self._attempts.make(sending)
             except asyncio.CancelledError:
-                if not sending.transmitting:
+                if not sending.data_begun:
                     await self._store(sending, Stopped("shutting down"))
                 raise
             except Exception as error:
                 log.exception("mail_defect", mail_id=sending.lease.mail_id)
                 outcome = Defect(type(error).__name__)
+            sending.must_end = True
             self._watch_server(outcome)
             await self._store(sending, outcome)
 

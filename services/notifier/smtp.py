@@ -19,6 +19,7 @@ NO_SUCH_ADDRESS: Final = 553
 # RFC 4954: authentication required, mechanism too weak, encryption required, credentials invalid. Ours to repair, not the mail's.
 AUTHENTICATION_CODES: Final = frozenset({530, 534, 535, 538})
 
+_PLAIN = re.compile(r"[^\s<>\x00-\x1f\x7f@]+@[^\s<>\x00-\x1f\x7f@]+")
 _ADDRESS = re.compile(r"\S+@\S+")
 
 
@@ -123,6 +124,9 @@ class Connection:
             raise
 
     def _mail_options(self, envelope: Envelope) -> tuple[list[str], str]:
+        """Raises ValueError for an address out of which the library would quietly make another one."""
+        if not (_PLAIN.fullmatch(envelope.sender) and _PLAIN.fullmatch(envelope.recipient)):
+            raise ValueError("not an address")
         size = [f"SIZE={envelope.size_bytes}"] if self._client.supports_extension("size") else []
         if not envelope.needs_utf8:
             return size, "ascii"

@@ -146,6 +146,13 @@ def released(*, why: str) -> list[Stage]:
     return [{"$set": {"state": "pending", "wake_at": "$$NOW", "history": history("released", why=why)}}]
 
 
+def retried() -> list[Stage]:
+    """An operator wants a failed or ambiguous mail tried again, at once and with all its tries before it."""
+    fresh = {"ended_at": "$$REMOVE", "failing_since": "$$REMOVE", "error": "$$REMOVE"}
+    back = {"state": "pending", "alive": True, "wake_at": "$$NOW", "attempts": 0}
+    return [{"$set": {**back, **fresh, "history": history("retried")}}]
+
+
 def ambiguous(*, why: str, resend: bool, pause_s: float) -> list[Stage]:
     """Nobody knows whether it was accepted: sent once more where that is wanted, and else (or the second time) left to an operator."""
     again = {"$and": [resend, {"$eq": [{"$ifNull": ["$ambiguities", 0]}, 0]}]}

@@ -37,8 +37,10 @@ class InboxMark:
 
 
 class Projection:
-    def __init__(self, database: Database) -> None:
-        self._threads = database["threads"]
+    """Writes the projection. `collection` is another one while a rebuild makes it anew beside the live one."""
+
+    def __init__(self, database: Database, *, collection: str = "threads") -> None:
+        self._threads = database[collection]
 
     async def write_order(self, snapshot: OrderSnapshot) -> None:
         await self._write([UpdateOne({"_id": snapshot.order_id}, order_update(snapshot), upsert=True)])

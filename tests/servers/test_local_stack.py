@@ -66,11 +66,14 @@ class Runner:
         return done.returncode, done.stdout + done.stderr
 
     def processes(self) -> list[str]:
-        """Every process that has this run's directory in its environment: supervisor and children."""
+        """Every process with this run's directory, or the port of one of its services, in command line or environment."""
+        services = ("GATEWAY_PORT", "THREADS_PORT", "NOTIFIER_PORT")
+        marks = [str(self.directory).encode(), *(f"HTTP_PORT={self._environment[name]}".encode() for name in services)]
         found: list[str] = []
         for directory in Path("/proc").glob("[0-9]*"):
             try:
-                if str(self.directory).encode() in (directory / "environ").read_bytes():
+                told = (directory / "cmdline").read_bytes() + (directory / "environ").read_bytes()
+                if any(mark in told for mark in marks):
                     found.append((directory / "comm").read_text().strip())
             except OSError:
                 continue
@@ -92,12 +95,14 @@ def runner(tmp_path: Path) -> Iterator[Runner]:
     runner = Runner(tmp_path)
     yield runner
     runner.end()
+    assert runner.processes() == []
 
 
 def test_a_killed_supervisors_children_are_stopped_and_a_service_that_ends_stops_the_stack(runner: Runner) -> None:
     first = runner.start()
     status, said = runner.once()
     assert status == 1
+    assert len(runner.processes()) >= 8
     assert f"another stack runs here already (pid {first.pid}" in said
 
     first.kill()
@@ -109,7 +114,6 @@ def test_a_killed_supervisors_children_are_stopped_and_a_service_that_ends_stops
     assert second.wait(timeout=60) == 1
     assert "make run: threads ended by itself (signal 9, SIGKILL): " in runner.output
     assert "everything is stopped" in runner.output
-    assert runner.processes() == []
 
 
 def test_sigterm_while_starting_stops_what_was_started(runner: Runner) -> None:
@@ -120,4 +124,3 @@ def test_sigterm_while_starting_stops_what_was_started(runner: Runner) -> None:
 
     assert process.wait(timeout=60) == 0
     assert "asked to stop while starting" in runner.output
-    assert runner.processes() == []

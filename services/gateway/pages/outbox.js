@@ -35,7 +35,7 @@ export class Outbox {
   /** Goes on with what an earlier page left behind. */
   start() {
     const { signal } = this.#stop;
-    this.#keeping.onOtherTab((name) => name.startsWith("outbox:") && this.#tell(name.slice(7)), signal);
+    this.#keeping.onOtherTab((name) => name.startsWith("outbox:") && this.#onOtherTab(name.slice(7)), signal);
     addEventListener("online", () => this.retry(), { signal });
     for (const name of this.#keeping.names()) if (name.startsWith("outbox:")) this.#resume(name.slice(7));
   }
@@ -101,6 +101,12 @@ export class Outbox {
     const whole = { key: newKey(), state: "waiting", at: new Date().toISOString(), ...item };
     this.#write(orderId, ({ items, last }) => ({ items: [...items, whole], last }));
     this.#send(orderId);
+  }
+
+  /** Another tab has written or sent something; should it be closed before it has an answer, this one goes on. */
+  #onOtherTab(orderId) {
+    this.#tell(orderId);
+    this.#resume(orderId);
   }
 
   #resume(orderId) {

@@ -14,6 +14,7 @@ export async function signIn({ base, tokens, lang }) {
   const live = new Live(api, caller.key);
   const outbox = new Outbox(api, keeping);
   const session = { caller, api, keeping, live, outbox, lang, end: () => (live.stop(), outbox.stop()) };
+  live.on(({ data }) => data?.message && outbox.noticed(data.order_id, data.message));
   live.start();
   outbox.start();
   return session;

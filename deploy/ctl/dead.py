@@ -1,0 +1,130 @@
+"""Dead letters: list, show, replay, drop. A letter leaves its queue only when its copy is confirmed, so replaying twice changes nothing."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import aio_pika
+from aio_pika.abc import AbstractIncomingMessage
+
+from shared import topology
+from shared.delivery import HeaderValue, Outgoing, Publisher, original_publisher, with_options
+
+LOOK_AT_MOST: Final = 10_000
+TRANSIENT_HEADERS: Final = ("x-attempt", "x-waits", "x-delivery-count", "x-death")
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A dead letter: why, when, after how many attempts, from where. The body may hold addresses and texts: it is shown only when asked for."""
+
+    queue: str
+    id: str
+    reason: str
+    at: str
+    attempts: str
+    origin: str
+    detail: str
+    body: bytes
+
+    def line(self) -> str:
+        return f"{self.queue}  {self.id}  {self.reason}  attempts {self.attempts}  {self.at}  from {self.origin}"
+
+    def shown(self) -> str:
+        try:
+            body = json.dumps(json.loads(self.body), indent=1, ensure_ascii=False)
+        except ValueError:
+            body = repr(self.body[:2_000])
+        return f"{self.line()}\n{self.detail}\n{body}"
+
+
+class DeadLetters:
+    def __init__(self, channel: aio_pika.abc.AbstractChannel, publisher: Publisher) -> None:
+        self._channel, self._publisher = channel, publisher
+
+    async def look(self, work_queue: str | None = None) -> list[Letter]:
+        """All dead letters, which stay where they are."""
+        return [_letter(queue, message) for queue, message in await self._taken(work_queue)]
+
+    async def replay(self, wanted: str) -> int:
+        """Sends the letters with this id (or `all`) back to the exchange that they came from; says how many.
+
+        They are decided anew: a command that is done already is known, so a second replay changes nothing.
+        """
+        count = 0
+        for queue, message in await self._taken(None):
+            if wanted not in ("all", _id(message)):
+                continue
+            await self._publisher.publish(_replayed(queue, message))
+            await message.ack()
+            count += 1
+        return count
+
+    async def drop(self, wanted: str) -> int:
+        """Deletes the letters with this id, for good; says how many."""
+        count = 0
+        for _, message in await self._taken(None):
+            if _id(message) == wanted:
+                await message.ack()
+                count += 1
+        return count
+
+    async def _taken(self, work_queue: str | None) -> list[tuple[str, AbstractIncomingMessage]]:
+        """Letters in hand; what is not acknowledged goes back when the channel closes."""
+        taken: list[tuple[str, AbstractIncomingMessage]] = []
+        for queue in [work_queue] if work_queue else topology.WORK_QUEUES:
+            dead = await self._channel.get_queue(topology.dead_queue(queue), ensure=False)
+            while len(taken) < LOOK_AT_MOST and (message := await dead.get(fail=False)) is not None:
+                taken.append((queue, message))
+        return taken
+
+
+@asynccontextmanager
+async def opened(amqp_url: str) -> AsyncIterator[DeadLetters]:
+    """The dead letters of a broker, with the operator's credentials."""
+    publisher = Publisher(amqp_url, name="ctl-publish")
+    await publisher.connected()
+    connection = await aio_pika.connect(with_options(amqp_url, "ctl"))
+    async with connection:
+        yield DeadLetters(await connection.channel(), publisher)
+    await publisher.close()
+
+
+def _id(message: AbstractIncomingMessage) -> str:
+    return str(message.message_id)
+
+
+def _letter(queue: str, message: AbstractIncomingMessage) -> Letter:
+    headers: dict[str, Any] = dict(message.headers)
+    death: dict[str, Any] = (headers.get("x-death") or [{}])[0]
+    return Letter(
+        queue=queue,
+        id=_id(message),
+        reason=str(headers.get("x-parley-reason") or death.get("reason") or "unknown"),
+        at=str(headers.get("x-parley-at") or death.get("time") or ""),
+        attempts=str(headers.get("x-parley-attempts") or death.get("count") or ""),
+        origin=str(
+            headers.get("x-parley-origin") or f"{death.get('exchange', '')}/{(death.get('routing-keys') or [''])[0]}"
+        ),
+        detail=str(headers.get("x-parley-detail") or ""),
+        body=message.body,
+    )
+
+
+def _replayed(queue: str, message: AbstractIncomingMessage) -> Outgoing:
+    """Straight back into its own queue, as its first publisher's; nobody else's queue gets a second copy."""
+    kept: dict[str, HeaderValue] = {
+        name: value
+        for name, value in message.headers.items()
+        if isinstance(value, str | int | bool) and name not in TRANSIENT_HEADERS and not name.startswith("x-parley-")
+    }
+    return Outgoing(
+        exchange="",
+        routing_key=queue,
+        body=message.body,
+        message_id=_id(message),
+        headers={**kept, "x-publisher": original_publisher(message)},
+        content_type=message.content_type or "application/octet-stream",
+    )

@@ -1,0 +1,266 @@
+// The pages' frame: who is signed in, which page is shown, the badge in the title, and the way from one page to the next.
+
+import { connection } from "./connection.js";
+import { fill, h, icon, settled } from "./dom.js";
+import { LANGUAGES, load, preferred, remember } from "./language.js";
+import { signIn } from "./session.js";
+import { FetchedToken, GuestToken, SignedOut, StoredToken } from "./tokens.js";
+
+const { root: ROOT = "/pages/", tokenUrl: TOKEN_URL = "", login: LOGIN = "" } = document.documentElement.dataset;
+const QUIET_MS = 400;
+const SAID_FOR_MS = 8_000;
+
+class App {
+  session = null;
+  #lang;
+  #page = null;
+  #me = null;
+  #parts;
+  #sayTimer = null;
+  #askMeSoon = settled(() => this.#askMe(), QUIET_MS);
+
+  constructor(lang) {
+    this.#lang = lang;
+    this.#parts = {
+      header: h("header", { class: "top" }),
+      main: h("main", { id: "main", tabindex: -1 }),
+      said: h("div", { class: "said", role: "status" }),
+    };
+  }
+
+  async start() {
+    const tokens = tokenSource();
+    document.documentElement.lang = this.#lang.tag;
+    fill(document.body, h("a", { class: "skip", href: "#main", on: { click: (event) => (event.preventDefault(), this.#parts.main.focus()) } }, this.#lang.t("skip")), this.#parts.header, this.#parts.main, this.#parts.said);
+    addEventListener("popstate", () => this.#show());
+    document.addEventListener("click", (event) => this.#onClick(event));
+    if (tokens === null) return this.#showSignedOut();
+    try {
+      this.session = await signIn({ base: location.origin, tokens, lang: this.#lang });
+    } catch (error) {
+      if (error instanceof SignedOut) return this.#showSignedOut();
+      if (error instanceof TypeError) return this.#showAway();
+      throw error;
+    }
+    this.session.live.on((event) => this.#onLive(event));
+    await this.#show();
+    return this.#askMe();
+  }
+
+  /** Goes to a page: `go("orders/1042")`. */
+  go(to) {
+    history.pushState(null, "", this.addressOf(to));
+    return this.#show({ focus: true });
+  }
+
+  addressOf(to) {
+    return ROOT + to;
+  }
+
+  /** The address of what is shown has changed, and nothing else. */
+  replaceAddress(to) {
+    history.replaceState(null, "", this.addressOf(to));
+  }
+
+  /** Says something that went wrong, for a while. */
+  say(words) {
+    const close = h("button", { type: "button", class: "button quiet icon-only", "aria-label": this.#lang.t("close"), on: { click: () => fill(this.#parts.said) } }, icon("close"));
+    fill(this.#parts.said, h("p", {}, words), close);
+    clearTimeout(this.#sayTimer);
+    this.#sayTimer = setTimeout(() => fill(this.#parts.said), SAID_FOR_MS);
+  }
+
+  #onClick(event) {
+    const link = event.target.closest?.("a[data-to]");
+    if (!link || event.button !== 0 || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+    event.preventDefault();
+    this.go(link.dataset.to);
+  }
+
+  #onLive({ kind, data }) {
+    if (kind === "state") {
+      if (data === "signed-out") return this.#showSignedOut();
+      return this.#renderHeader();
+    }
+    return this.#askMeSoon();
+  }
+
+  async #askMe() {
+    try {
+      this.#me = await this.session.api.get("/v1/me");
+    } catch (error) {
+      if (!error.status && !error.isPassing) throw error;
+    }
+    this.#renderHeader();
+    this.#renderTitle();
+  }
+
+  /** Shows the page of the address; only what changed is made anew. */
+  async #show({ focus = false } = {}) {
+    const asked = new URLSearchParams(location.search);
+    const [name, orderId = null] = this.#where();
+    const isDesk = ["seller", "shop"].includes(this.session.caller.side);
+    if (isDesk) await this.#showDesk(orderId, asked);
+    else await this.#showAccount(name, orderId, asked);
+    this.#renderHeader();
+    this.#renderTitle();
+    if (focus) this.#page.focus();
+  }
+
+  #where() {
+    return location.pathname.slice(ROOT.length).split("/").filter(Boolean).map(decodeURIComponent);
+  }
+
+  async #showDesk(orderId, asked) {
+    const { Desk } = await import("./desk.js");
+    if (this.#page instanceof Desk && this.#page.shows(asked)) return this.#page.show(orderId);
+    return this.#put(new Desk(this, orderId, asked));
+  }
+
+  async #showAccount(name, orderId, asked) {
+    const { conversationPage, messagesPage, ordersPage } = await import("./customer.js");
+    const { caller } = this.session;
+    if (caller.role === "guest") return this.#put(conversationPage(this, caller.orderId));
+    if (orderId !== null) return this.#put(conversationPage(this, orderId));
+    return this.#put(name === "messages" ? messagesPage(this, asked) : ordersPage(this, asked));
+  }
+
+  #put(page) {
+    const search = this.#parts.main.querySelector("input[type=search]");
+    const wasSearching = search !== null && search === document.activeElement;
+    this.#page?.close();
+    this.#page = page;
+    fill(this.#parts.main, page.element);
+    if (wasSearching) this.#parts.main.querySelector("input[type=search]")?.focus();
+    scrollTo(0, 0);
+  }
+
+  #renderTitle() {
+    const { threads = 0, more = false, messages = 0 } = this.#me?.unread ?? {};
+    const badge = threads > 0 ? `(${messages}${more ? "+" : ""}) ` : "";
+    document.title = `${badge}${this.#page?.title ?? ""} · Parley`;
+  }
+
+  #renderHeader() {
+    const lang = this.#lang;
+    const { header } = this.#parts;
+    if (this.session === null) return;
+    const { caller, live } = this.session;
+    const unread = this.#me?.unread;
+    const [name] = this.#where();
+    const pages = { customer: ["orders", "messages"], guest: [], seller: ["desk"], admin: ["desk"] }[caller.role] ?? [];
+    const signature = JSON.stringify([lang.tag, live.state, unread, name, location.pathname]);
+    if (header.dataset.signature === signature) return;
+    header.dataset.signature = signature;
+    const focused = header.contains(document.activeElement) ? document.activeElement.dataset.focus : null;
+    fill(
+      header,
+      h("p", { class: "brand" }, icon("message"), h("span", {}, lang.t(pages.length === 2 ? "account" : "brand"))),
+      pages.length > 0 && h("nav", { class: "pages", "aria-label": lang.t("pages") }, h("ul", {}, pages.map((page) => this.#pageLink(page, name ?? pages[0], unread)))),
+      h("div", { class: "top-end" }, connection(lang, live.state), this.#languageChoice(), caller.role !== "guest" && this.#personTools(caller)),
+    );
+    if (focused) header.querySelector(`[data-focus="${focused}"]`)?.focus();
+  }
+
+  #pageLink(page, current, unread) {
+    const lang = this.#lang;
+    const badge = page !== "orders" && unread?.threads > 0;
+    return h(
+      "li",
+      {},
+      h(
+        "a",
+        { href: this.addressOf(page), "aria-current": page === current && "page", data: { to: page, focus: `page:${page}` } },
+        lang.t(page),
+        badge && h("span", { class: "badge", "aria-label": lang.t("n_new", { n: unread.messages }) }, `${lang.number(unread.messages)}${unread.more ? "+" : ""}`),
+      ),
+    );
+  }
+
+  #languageChoice() {
+    const options = Object.entries(LANGUAGES).map(([tag, name]) => h("option", { value: tag, lang: tag, selected: tag === this.#lang.tag }, name));
+    const onChange = (event) => (remember(event.target.value), this.#speak(event.target.value));
+    return h("select", { class: "language", "aria-label": this.#lang.t("language"), data: { focus: "language" }, on: { change: onChange } }, options);
+  }
+
+  #personTools(caller) {
+    const lang = this.#lang;
+    return [
+      h("button", { type: "button", class: "button quiet icon-only", "aria-label": lang.t("mails"), title: lang.t("mails"), data: { focus: "mails" }, on: { click: () => this.#chooseMails() } }, icon("settings")),
+      h(
+        "button",
+        { type: "button", class: "button quiet icon-only", "aria-label": lang.t("sign_out", { name: caller.name }), title: lang.t("sign_out", { name: caller.name }), data: { focus: "out" }, on: { click: () => this.#signOut() } },
+        icon("out"),
+      ),
+    ];
+  }
+
+  async #speak(tag) {
+    this.#lang = await load(tag);
+    document.documentElement.lang = tag;
+    this.session.lang = this.#lang;
+    this.#page.close();
+    this.#page = null;
+    await this.#show();
+  }
+
+  async #chooseMails() {
+    const { askPreferences } = await import("./dialogs.js");
+    try {
+      const preferences = await this.session.api.get("/v1/me/preferences");
+      const chosen = await askPreferences(document.body, { lang: this.#lang, languages: LANGUAGES, preferences });
+      if (chosen) await this.session.api.write("PUT", "/v1/me/preferences", chosen);
+      if (chosen) this.say(this.#lang.t("saved"));
+    } catch (error) {
+      const { reasonOf } = await import("./entries.js");
+      this.say(reasonOf(this.#lang, error));
+    }
+  }
+
+  #signOut() {
+    StoredToken.forget();
+    this.session.end();
+    this.#showSignedOut();
+  }
+
+  #showSignedOut() {
+    const lang = this.#lang;
+    this.#page?.close();
+    this.#page = null;
+    this.session?.end();
+    this.#ownPage("signed_out", [h("p", {}, lang.t("signed_out_hint")), LOGIN && h("a", { class: "button", href: LOGIN }, lang.t("sign_in"))]);
+  }
+
+  #showAway() {
+    const lang = this.#lang;
+    this.#ownPage("failed", [h("button", { type: "button", class: "button", on: { click: () => location.reload() } }, lang.t("try_again"))]);
+  }
+
+  #ownPage(title, content) {
+    const lang = this.#lang;
+    fill(this.#parts.header, h("p", { class: "brand" }, icon("message"), h("span", {}, lang.t("brand"))));
+    fill(this.#parts.main, h("div", { class: "page" }, h("div", { class: "middle card" }, h("h1", { class: "title" }, lang.t(title)), content)));
+    document.title = `${lang.t(title)} · Parley`;
+  }
+}
+
+/** Where the token comes from: the shop's address, a guest's link in the address's fragment, or the tab's storage. */
+function tokenSource() {
+  if (TOKEN_URL) return new FetchedToken(TOKEN_URL);
+  const link = guestLink();
+  if (link !== null) {
+    history.replaceState(null, "", location.pathname + location.search);
+    GuestToken.keepLink(link);
+  }
+  if (GuestToken.isThere) return new GuestToken(location.origin);
+  return StoredToken.isThere ? new StoredToken() : null;
+}
+
+/** The fragment `#guest=<token>`, or on the page of a mail's link (`guest/<order>`) the token alone. */
+function guestLink() {
+  const fragment = decodeURIComponent(location.hash.slice(1));
+  if (fragment.startsWith("guest=")) return fragment.slice(6);
+  return location.pathname.startsWith(`${ROOT}guest/`) && fragment !== "" ? fragment : null;
+}
+
+new App(await load(preferred())).start();

@@ -1,0 +1,362 @@
+// The conversation about one order: history, dispute, write box. The pages and the widget show the same one.
+
+import { orderPath } from "./api.js";
+import { connection } from "./connection.js";
+import { askToCloseDispute, askToOpenDispute, askToRedact } from "./dialogs.js";
+import { fill, h, icon, sync } from "./dom.js";
+import { reasonOf, rows } from "./entries.js";
+import { Reading } from "./reading.js";
+import { Thread } from "./thread.js";
+import { WriteBox } from "./write_box.js";
+
+const NEAR_BOTTOM_PX = 80;
+const SPOKEN_CHARACTERS = 300;
+
+export class Conversation {
+  #session;
+  #thread;
+  #reading;
+  #box;
+  #parts;
+  #options;
+  #ends = [];
+  #newFrom = null;
+  #missedBelow = 0;
+  #isStale = false;
+  #signatures = new Map();
+
+  /**
+   * `heading` is the element its title is; `showConnection` says how the live connection is doing; `tools(thread)` gives further buttons
+   * for its head (each with a `data-signature`); `onThread(thread)` is called whenever what is known of the thread has changed.
+   */
+  constructor(session, orderId, { heading = "h1", showConnection = false, tools = () => [], onThread = () => {} } = {}) {
+    this.#session = session;
+    this.#options = { heading, showConnection, tools, onThread };
+    this.#thread = new Thread(session.api, orderId);
+    this.#reading = new Reading(session.api, this.#thread);
+    this.#box = new WriteBox(session, orderId, (text) => this.#post(text));
+    this.#parts = this.#build();
+    this.element = this.#parts.root;
+  }
+
+  get orderId() {
+    return this.#thread.orderId;
+  }
+
+  get thread() {
+    return this.#thread;
+  }
+
+  #build() {
+    const { lang } = this.#session;
+    const list = h("ol", { class: "entries" });
+    const older = h("button", { type: "button", class: "button small older", hidden: true, on: { click: () => this.#loadOlder() } }, lang.t("older"));
+    const empty = h("div", { class: "middle", hidden: true });
+    const history = h("div", { class: "history", tabindex: 0, role: "region", "aria-label": lang.t("history") }, older, empty, list);
+    const jump = h("button", { type: "button", class: "button small jump", hidden: true, on: { click: () => this.#toBottom() } });
+    const head = h("header", { class: "conversation-head" });
+    const banner = h("div", { class: "banners" });
+    const spokenNews = h("p", { class: "sr", role: "status" });
+    const root = h("section", { class: "conversation", "aria-label": lang.t("conversation") }, head, banner, h("div", { class: "history-frame" }, history, jump), this.#box.element, spokenNews);
+    history.addEventListener("scroll", () => this.#onScroll(), { passive: true });
+    return { root, head, banner, history, list, older, empty, jump, spokenNews };
+  }
+
+  /** Loads and shows it; resolves when there is something to see. */
+  async open() {
+    const { live, outbox } = this.#session;
+    const isJoined = live.state === "live";
+    this.#ends = [live.on((event) => this.#onLive(event)), outbox.on((orderId, stored) => orderId === this.orderId && this.#onOutbox(stored))];
+    this.#reading.start(this.#parts.history);
+    this.render();
+    await this.#thread.load();
+    this.#newFrom = this.#thread.firstNewSeq;
+    this.#reading.begin();
+    this.render();
+    this.#toFirstNew();
+    if (this.#isStale && !isJoined) this.#catchUp();
+  }
+
+  close() {
+    for (const end of this.#ends) end();
+    this.#reading.stop();
+    this.element.remove();
+  }
+
+  focusTitle() {
+    const title = this.#parts.head.querySelector(".title");
+    title?.focus({ preventScroll: true });
+  }
+
+  #onLive({ kind, data }) {
+    if (kind === "state") return this.render();
+    if (kind === "joined" || kind === "resync") return this.#catchUp(kind === "resync");
+    if (data.order_id !== this.orderId) return undefined;
+    if (kind === "thread.read") return this.#reading.heard(data);
+    if (kind === "message.redacted") this.#thread.redact(data.message_id);
+    else this.#hear(data.message, data.thread);
+    return this.render();
+  }
+
+  #hear(message, summary) {
+    if (!this.#thread.take(message, summary)) return void this.#catchUp();
+    if (message.kind !== "text") this.#quietly(this.#thread.refresh().then(() => this.render()));
+    if (message.mine) return undefined;
+    this.#reading.newAt(message.seq);
+    const isLooking = document.visibilityState === "visible" && document.hasFocus();
+    if (!isLooking && (this.#newFrom === null || this.#newFrom <= this.#reading.readUpTo)) this.#newFrom = message.seq;
+    if (!this.#isAtBottom()) this.#missedBelow += 1;
+    this.#announce(message);
+    return undefined;
+  }
+
+  #announce(message) {
+    const { lang } = this.#session;
+    const said =
+      message.kind === "text"
+        ? lang.t("announce", { name: message.author.name, text: (message.text ?? "").slice(0, SPOKEN_CHARACTERS) })
+        : lang.t(message.kind, { name: message.author.name, what: lang.known(message.kind === "dispute_opened" ? "reason" : "outcome", message.reason ?? message.outcome) });
+    fill(this.#parts.spokenNews, said);
+  }
+
+  /** Reads what may have been missed; `anew` forgets what is known. */
+  async #catchUp(anew = false) {
+    if (this.#thread.state === "loading") return void (this.#isStale = true);
+    const known = this.#thread.lastSeq;
+    await this.#quietly(anew ? this.#thread.load() : this.#thread.catchUp());
+    const news = this.#thread.messages.filter((message) => message.seq > known);
+    for (const message of news) {
+      this.#session.outbox.noticed(this.orderId, message);
+      if (message.new) this.#reading.newAt(message.seq);
+    }
+    if (known > 0) this.#newFrom ??= this.#thread.firstNewSeq;
+    this.render();
+  }
+
+  /** What may fail without harm: live events or the next look will bring it. */
+  async #quietly(work) {
+    try {
+      await work;
+    } catch (error) {
+      if (!error.status && !error.isPassing) throw error;
+    }
+  }
+
+  #onOutbox(stored) {
+    if (stored?.result?.seq !== undefined && stored.item.kind === "post") {
+      if (!this.#thread.take(stored.result)) this.#catchUp();
+    } else if (stored) {
+      this.#catchUp();
+    }
+    this.render();
+  }
+
+  #post(text) {
+    this.#newFrom = null;
+    this.#session.outbox.post(this.orderId, text, this.#thread.lastSeq);
+    this.#toBottom();
+  }
+
+  /** A refused dispute step was decided on another picture of the dispute than the one that is on screen now. */
+  #again({ key, kind }) {
+    const ifMatch = kind === "post" ? undefined : (this.#thread.dispute?.etag ?? '"none"');
+    this.#session.outbox.again(this.orderId, key, { ifMatch, seen: this.#thread.lastSeq });
+  }
+
+  async #openDispute() {
+    const { lang, keeping, outbox } = this.#session;
+    const chosen = await askToOpenDispute(this.element, { lang, keeping, orderId: this.orderId });
+    if (chosen) outbox.openDispute(this.orderId, chosen, this.#thread.dispute?.etag ?? '"none"', this.#thread.lastSeq);
+    if (chosen) this.#toBottom();
+  }
+
+  async #closeDispute() {
+    const { lang, keeping, outbox } = this.#session;
+    const { etag } = this.#thread.dispute;
+    const chosen = await askToCloseDispute(this.element, { lang, keeping, orderId: this.orderId });
+    if (chosen) outbox.closeDispute(this.orderId, chosen, etag, this.#thread.lastSeq);
+    if (chosen) this.#toBottom();
+  }
+
+  async #redact(message) {
+    const { lang, api } = this.#session;
+    const chosen = await askToRedact(this.element, { lang, name: message.author.name });
+    if (!chosen) return;
+    try {
+      const { status } = await api.write("POST", orderPath(this.orderId, `/messages/${message.id}/redact`), chosen);
+      if (status === 200) this.#thread.redact(message.id);
+    } catch (error) {
+      fill(this.#parts.spokenNews, reasonOf(lang, error));
+    }
+    this.render();
+  }
+
+  async #loadOlder() {
+    const { history, older } = this.#parts;
+    if (older.disabled) return;
+    older.disabled = true;
+    const fromBottom = history.scrollHeight - history.scrollTop;
+    await this.#quietly(this.#thread.loadOlder());
+    this.render();
+    history.scrollTop = history.scrollHeight - fromBottom;
+    older.disabled = false;
+  }
+
+  #onScroll() {
+    if (this.#parts.history.scrollTop < NEAR_BOTTOM_PX && this.#thread.hasOlder) this.#loadOlder();
+    if (this.#isAtBottom() && this.#missedBelow > 0) this.#missedBelow = 0;
+    this.#renderJump();
+  }
+
+  #isAtBottom() {
+    const { history } = this.#parts;
+    return history.scrollHeight - history.scrollTop - history.clientHeight < NEAR_BOTTOM_PX;
+  }
+
+  #toBottom() {
+    const { history } = this.#parts;
+    this.#missedBelow = 0;
+    this.render();
+    history.scrollTop = history.scrollHeight;
+  }
+
+  #toFirstNew() {
+    const { history, list } = this.#parts;
+    const separator = list.querySelector(".separator.new");
+    history.scrollTop = separator ? separator.offsetTop - history.clientHeight / 4 : history.scrollHeight;
+  }
+
+  /** Brings what is shown up to what is known. */
+  render() {
+    const wasAtBottom = this.#isAtBottom();
+    this.#renderHead();
+    this.#renderBanner();
+    this.#renderHistory();
+    this.#renderJump();
+    this.#box.show(this.#thread.state === "ready" && this.#thread.may("post"));
+    if (wasAtBottom && this.#thread.state === "ready") this.#parts.history.scrollTop = this.#parts.history.scrollHeight;
+    this.#options.onThread(this.#thread);
+  }
+
+  /** Fills a part anew when its signature changes, and only then: focus and what is open in it stay. */
+  #part(element, signature, children) {
+    if (this.#signatures.get(element) === signature) return;
+    this.#signatures.set(element, signature);
+    const focus = element.getRootNode().activeElement;
+    const name = element.contains(focus) ? focus.dataset.focus : undefined;
+    fill(element, children());
+    if (name) (element.querySelector(`[data-focus="${name}"]`) ?? element.querySelector(".title"))?.focus({ preventScroll: true });
+  }
+
+  #renderHead() {
+    const { lang, live, caller } = this.#session;
+    const { view, orderId, state } = this.#thread;
+    const canOpen = this.#thread.may("open_dispute") && !this.#pending().some((item) => item.kind === "open");
+    const tools = view ? this.#options.tools(this.#thread) : [];
+    const signature = JSON.stringify([lang.tag, state, live.state, view?.order.version, canOpen, tools.map((tool) => tool.dataset.signature)]);
+    this.#part(this.#parts.head, signature, () => [
+      h(
+        "div",
+        { class: "who" },
+        h(this.#options.heading, { class: "title", tabindex: -1, data: { focus: "title" } }, h("bdi", {}, view ? otherSide(caller.side, view.order) : lang.t("order", { id: orderId }))),
+        h("p", { class: "subtitle" }, h("span", {}, lang.t("order", { id: orderId })), view && h("span", {}, lang.known("status", view.order.status)), this.#options.showConnection && connection(lang, live.state)),
+      ),
+      h(
+        "div",
+        { class: "tools" },
+        tools,
+        canOpen &&
+          h("button", { type: "button", class: "button small", data: { focus: "dispute" }, on: { click: () => this.#openDispute() } }, icon("alert"), lang.t("dispute.report")),
+      ),
+    ]);
+  }
+
+  #renderBanner() {
+    const { lang, live, outbox } = this.#session;
+    const { dispute } = this.#thread;
+    const isOpen = this.#thread.isDisputed;
+    const canClose = isOpen && this.#thread.may("close_dispute") && !this.#pending().some((item) => item.kind === "close");
+    const isAway = live.state === "away" || outbox.isTroubled(this.orderId);
+    this.#part(this.#parts.banner, JSON.stringify([lang.tag, isOpen && dispute.id, canClose, isAway]), () => [
+      isAway &&
+        h(
+          "div",
+          { class: "banner away", role: "status" },
+          icon("clock"),
+          h("p", {}, lang.t("away")),
+          h("button", { type: "button", class: "button small", data: { focus: "retry" }, on: { click: () => (live.retry(), outbox.retry()) } }, lang.t("try_now")),
+        ),
+      isOpen &&
+        h(
+          "div",
+          { class: "banner dispute" },
+          icon("alert"),
+          h(
+            "p",
+            {},
+            h("strong", {}, lang.t("dispute.is_open", { what: lang.known("reason", dispute.reason) })),
+            " ",
+            h("span", { class: "by" }, lang.t("dispute.opened_by", { name: dispute.opened_by.name, when: lang.moment(dispute.opened_at) })),
+          ),
+          canClose && h("button", { type: "button", class: "button small", data: { focus: "dispute" }, on: { click: () => this.#closeDispute() } }, lang.t("dispute.close")),
+        ),
+    ]);
+  }
+
+  #renderHistory() {
+    const { lang, caller, outbox } = this.#session;
+    const { older, empty, list, history } = this.#parts;
+    const { state, messages, hasOlder } = this.#thread;
+    const pending = this.#pending();
+    older.hidden = state !== "ready" || !hasOlder;
+    history.setAttribute("aria-busy", String(state === "loading"));
+    empty.hidden = state === "ready" && (messages.length > 0 || pending.length > 0);
+    if (!empty.hidden) this.#part(empty, `${lang.tag} ${state}`, () => this.#inPlaceOfHistory(state));
+    const actions = {
+      isTroubled: outbox.isTroubled(this.orderId),
+      again: (item) => this.#again(item),
+      edit: (item) => (this.#box.put(item.body.text), outbox.remove(this.orderId, item.key)),
+      discard: (item) => outbox.remove(this.orderId, item.key),
+      redact: this.#thread.may("redact") ? (message) => this.#redact(message) : null,
+    };
+    sync(list, rows({ lang, side: caller.side, messages, pending, newFrom: this.#newFrom, actions }));
+    this.#reading.look(list);
+  }
+
+  /** The outbox's items less those that have already come back as entries, before the answer to them. */
+  #pending() {
+    const claimed = new Set();
+    return this.#session.outbox.items(this.orderId).filter((item) => {
+      const entry = this.#thread.messages.find((message) => !claimed.has(message.id) && isEntryOf(item, message));
+      if (entry) claimed.add(entry.id);
+      return !entry;
+    });
+  }
+
+  #inPlaceOfHistory(state) {
+    const { lang } = this.#session;
+    if (state === "loading") return [1, 2, 3].map((each) => h("div", { class: `skeleton bubble-${each}`, "aria-hidden": "true" }));
+    if (state === "ready") return [icon("message"), h("p", { class: "strong" }, lang.t("empty.conversation")), h("p", {}, lang.t("empty.conversation_hint"))];
+    if (state === "missing") return [icon("search"), h("p", { class: "strong" }, lang.t("missing")), h("p", {}, lang.t("missing_hint"))];
+    return [icon("alert"), h("p", { class: "strong" }, lang.t("failed")), h("button", { type: "button", class: "button", on: { click: () => this.#catchUp(true) } }, lang.t("try_again"))];
+  }
+
+  #renderJump() {
+    const { jump } = this.#parts;
+    jump.hidden = this.#thread.state !== "ready" || this.#isAtBottom();
+    const { lang } = this.#session;
+    const words = this.#missedBelow > 0 ? lang.t("n_new", { n: this.#missedBelow }) : lang.t("to_newest");
+    this.#part(jump, words, () => [icon("down"), words]);
+  }
+}
+
+function isEntryOf(item, message) {
+  if (item.commandId) return message.id === item.commandId;
+  const kind = { post: "text", open: "dispute_opened", close: "dispute_closed" }[item.kind];
+  return item.state === "waiting" && message.mine && message.seq > item.seen && message.kind === kind && (message.text ?? "") === (item.body.text ?? item.body.note);
+}
+
+function otherSide(side, order) {
+  if (side === "customer") return order.seller.name;
+  return side === "seller" ? order.customer.name : `${order.customer.name} · ${order.seller.name}`;
+}

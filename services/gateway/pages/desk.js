@@ -1,0 +1,247 @@
+// The desk of sellers and of the shop's staff: the queue on one side, the conversation and its order on the other.
+
+import { orderPath } from "./api.js";
+import { Conversation } from "./conversation.js";
+import { excerpt, lastMoment, unreadBadge } from "./customer.js";
+import { fill, h, icon, spoken } from "./dom.js";
+import { reasonOf } from "./entries.js";
+import { filters, searchField } from "./filters.js";
+import { disputeChip, itemsInShort, orderCard } from "./order_card.js";
+import { ThreadList, listPath } from "./thread_list.js";
+
+const FILTERS = ["all", "unread", "disputed", "waiting"];
+const ASKED = { all: {}, unread: { filter: "unread" }, disputed: { filter: "disputed", sort: "oldest_dispute" }, waiting: { sort: "waiting" } };
+
+export class Desk {
+  #app;
+  #list;
+  #filter;
+  #q;
+  #selected = new Set();
+  #open = null;
+  #card = null;
+  #parts;
+
+  constructor(app, orderId, asked) {
+    this.#app = app;
+    this.#filter = FILTERS.includes(asked.get("filter")) ? asked.get("filter") : "all";
+    this.#q = asked.get("q") ?? "";
+    this.#parts = this.#build();
+    this.element = this.#parts.root;
+    this.#show();
+    if (orderId !== null) this.show(orderId);
+    else this.#showNothing();
+  }
+
+  get title() {
+    return this.#open === null ? this.#lang.t("desk") : this.#lang.t("order", { id: this.#open.orderId });
+  }
+
+  get #lang() {
+    return this.#app.session.lang;
+  }
+
+  #build() {
+    const lang = this.#lang;
+    this.#list = new ThreadList(this.#app.session, {
+      row: (item) => this.#row(item),
+      empty: () => [icon("message"), h("p", { class: "strong" }, lang.t(this.#q || this.#filter !== "all" ? "empty.filter" : "empty.desk"))],
+      label: lang.t("desk"),
+      stays: () => this.#open?.orderId ?? null,
+      onItems: (items) => this.#onItems(items),
+    });
+    const heading = h("h1", { class: "title", tabindex: -1 }, lang.t("desk"));
+    const search = searchField(lang, this.#q, (q) => ((this.#q = q), this.#app.replaceAddress(this.#address()), this.#show()));
+    const selection = h("div", { class: "selection", hidden: true });
+    const names = filters(this.#app, { lang, name: "desk", choices: FILTERS, chosen: this.#filter, label: lang.t("show"), query: { q: this.#q } });
+    const queue = h("section", { class: "queue", "aria-label": lang.t("desk") }, h("div", { class: "queue-head" }, heading, search, names, selection), this.#list.element);
+    const pane = h("div", { class: "pane" });
+    const root = h("div", { class: "page fill desk" }, queue, pane);
+    this.#list.element.addEventListener("keydown", (event) => this.#onKey(event));
+    return { root, heading, selection, pane };
+  }
+
+  close() {
+    this.#list.close();
+    this.#open?.close();
+  }
+
+  focus() {
+    if (this.#open === null) this.#parts.heading.focus({ preventScroll: true });
+    else this.#open.focusTitle();
+  }
+
+  /** Whether this desk can show that address without being made anew. */
+  shows(asked) {
+    return (asked.get("filter") ?? "all") === this.#filter && (asked.get("q") ?? "") === this.#q;
+  }
+
+  /** Shows a conversation in the pane (null: none). */
+  show(orderId) {
+    if ((this.#open?.orderId ?? null) === orderId && orderId !== null) return;
+    this.#open?.close();
+    this.#open = null;
+    if (orderId === null) this.#showNothing();
+    else this.#showConversation(orderId);
+    this.#list.render();
+  }
+
+  #showNothing() {
+    this.#parts.root.dataset.open = "no";
+    fill(this.#parts.pane, h("div", { class: "middle" }, icon("message"), h("p", {}, this.#lang.t("desk.choose"))));
+  }
+
+  #showConversation(orderId) {
+    const { session } = this.#app;
+    const lang = this.#lang;
+    this.#card = orderCard(session);
+    const card = this.#card;
+    const conversation = new Conversation(session, orderId, {
+      tools: (thread) => this.#tools(thread),
+      onThread: (thread) => (card.show(thread.view), (card.element.hidden = thread.state === "missing")),
+    });
+    this.#open = conversation;
+    this.#parts.root.dataset.open = "yes";
+    const to = this.#address(null);
+    const back = h("a", { class: "back", href: this.#app.addressOf(to), data: { to } }, icon("back"), lang.t("desk"));
+    fill(this.#parts.pane, back, conversation.element, h("aside", { "aria-label": lang.t("order_details") }, card.element));
+    conversation.open();
+  }
+
+  #address(orderId = this.#open?.orderId ?? null) {
+    const path = orderId === null ? "desk" : `desk/${encodeURIComponent(orderId)}`;
+    return listPath(path, { filter: this.#filter === "all" ? "" : this.#filter, q: this.#q });
+  }
+
+  #show() {
+    this.#selected.clear();
+    return this.#list.show(listPath("/v1/threads", { ...ASKED[this.#filter], q: this.#q }));
+  }
+
+  #onItems(items) {
+    const there = new Set(items.map((item) => item.order.order_id));
+    for (const orderId of this.#selected) if (!there.has(orderId)) this.#selected.delete(orderId);
+    this.#renderSelection();
+  }
+
+  #row({ order, thread }) {
+    const lang = this.#lang;
+    const id = order.order_id;
+    const isOpen = this.#open?.orderId === id;
+    const isSelected = this.#selected.has(id);
+    const to = this.#address(id);
+    const { caller } = this.#app.session;
+    const name = caller.side === "seller" ? order.customer.name : `${order.customer.name} · ${order.seller.name}`;
+    const make = () =>
+      h(
+        "li",
+        { class: `thread-row ${thread.unread > 0 ? "unread" : ""} ${isOpen ? "open" : ""}` },
+        h(
+          "label",
+          { class: "select" },
+          h("input", { type: "checkbox", checked: isSelected, data: { focus: `select:${id}` }, on: { change: (event) => this.#select(id, event.target.checked) } }),
+          spoken(lang.t("select", { id })),
+        ),
+        h(
+          "a",
+          { href: this.#app.addressOf(to), "aria-current": isOpen && "true", data: { to, focus: id } },
+          h("span", { class: "thread-row-head" }, h("bdi", { class: "name" }, name), lastMoment(lang, thread)),
+          h("span", { class: "thread-row-order" }, h("span", {}, lang.t("order", { id })), h("span", { dir: "auto" }, itemsInShort(lang, order))),
+          h("span", { class: "thread-row-excerpt", dir: "auto" }, excerpt(lang, caller.side, thread.last)),
+          h("span", { class: "chips" }, unreadBadge(lang, thread.unread), disputeChip(lang, thread.dispute), this.#waitingChip(thread)),
+        ),
+      );
+    const ago = thread.waiting_since ? lang.ago(thread.waiting_since) : "";
+    return { signature: JSON.stringify([lang.tag, order, thread, isOpen, isSelected, to, ago]), make };
+  }
+
+  #waitingChip(thread) {
+    const lang = this.#lang;
+    return thread.waiting_since && h("span", { class: "chip", title: lang.moment(thread.waiting_since) }, icon("clock"), lang.t("waiting_since", { ago: lang.ago(thread.waiting_since) }));
+  }
+
+  #select(orderId, is) {
+    if (is) this.#selected.add(orderId);
+    else this.#selected.delete(orderId);
+    this.#list.render();
+  }
+
+  #renderSelection() {
+    const lang = this.#lang;
+    const { selection } = this.#parts;
+    selection.hidden = this.#selected.size === 0;
+    const button = (words, name, onClick) => h("button", { type: "button", class: "button small", on: { click: onClick } }, icon(name), words);
+    fill(
+      selection,
+      h("p", { role: "status" }, lang.t("selected", { n: this.#selected.size })),
+      button(lang.t("mark_read"), "accepted", () => this.#markSelected((item) => item.thread.last_seq)),
+      button(lang.t("mark_unread"), "mail", () => this.#markSelected((item) => Math.max(0, item.thread.last_seq - 1))),
+      button(lang.t("select_none"), "close", () => (this.#selected.clear(), this.#list.render())),
+    );
+  }
+
+  async #markSelected(upTo) {
+    const chosen = this.#list.items.filter((item) => this.#selected.has(item.order.order_id)).slice(0, 100);
+    const threads = chosen.map((item) => ({ order_id: item.order.order_id, up_to_seq: upTo(item) }));
+    const isDone = await this.#do(() => this.#app.session.api.write("POST", "/v1/threads/read", { threads }));
+    if (!isDone) return;
+    this.#selected.clear();
+    this.#list.render();
+  }
+
+  #onKey(event) {
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (!step || event.target.tagName !== "A") return;
+    const links = [...this.#list.element.querySelectorAll(".thread-row > a")];
+    const next = links[links.indexOf(event.target) + step];
+    if (!next) return;
+    event.preventDefault();
+    next.focus();
+  }
+
+  #tools(thread) {
+    const lang = this.#lang;
+    const isWatching = thread.view.watching;
+    const tool = (name, words, onClick, pressed) =>
+      h(
+        "button",
+        { type: "button", class: "button small", "aria-pressed": pressed, data: { focus: name, signature: `${name} ${words} ${pressed}` }, on: { click: onClick } },
+        icon(name),
+        words,
+      );
+    return [
+      thread.lastSeq > 0 && tool("mail", lang.t("mark_unread"), () => this.#markUnread(thread)),
+      thread.may("watch") && tool("eye", lang.t(isWatching ? "watching" : "watch"), () => this.#watch(thread), String(isWatching)),
+    ].filter(Boolean);
+  }
+
+  /** Unread from the newest message of the others on; the conversation closes, or it would be read again at once. */
+  async #markUnread(thread) {
+    const newest = thread.messages.findLast((message) => !message.mine);
+    const upTo = Math.max(0, (newest?.seq ?? thread.lastSeq) - 1);
+    const isDone = await this.#do(() => this.#app.session.api.write("PUT", orderPath(thread.orderId, "/read"), { up_to_seq: upTo }));
+    if (isDone) this.#app.go(this.#address(null));
+  }
+
+  async #watch(thread) {
+    const method = thread.view.watching ? "DELETE" : "PUT";
+    await this.#do(async () => {
+      const { status, body } = await this.#app.session.api.write(method, orderPath(thread.orderId, "/watch"));
+      if (status === 200) thread.view.watching = body.watching;
+      else await thread.refresh();
+    });
+    this.#open?.render();
+  }
+
+  /** Does something small at once; where it fails, says why. */
+  async #do(work) {
+    try {
+      await work();
+      return true;
+    } catch (error) {
+      if (!error.status && !error.isPassing) throw error;
+      this.#app.say(reasonOf(this.#lang, error));
+      return false;
+    }
+  }
+}

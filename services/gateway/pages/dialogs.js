@@ -1,0 +1,173 @@
+// Dialogs: small forms that resolve to what was chosen, or to null. What is typed into one is kept like any other draft.
+
+import { h, icon, fill } from "./dom.js";
+import { TEXT_LIMIT, judge, lengthOf, sendable } from "./limits.js";
+
+const REASONS = ["not_received", "not_as_described", "damaged", "wrong_item", "refund_missing", "other"];
+const OUTCOMES = ["resolved", "refunded", "replaced", "withdrawn", "rejected"];
+
+let made = 0;
+
+/** Shows a modal dialog in `host` and resolves to `read()` when it is submitted and `read()` gives something, else to null. */
+function ask(host, { lang, title, hint, fields, submit, danger = false, read }) {
+  const id = `parley-dialog-${(made += 1)}`;
+  const opener = host.getRootNode().activeElement;
+  return new Promise((resolve) => {
+    const dialog = h(
+      "dialog",
+      { class: "dialog", "aria-labelledby": id },
+      h(
+        "form",
+        { novalidate: true },
+        h(
+          "header",
+          { class: "dialog-head" },
+          h("h2", { id }, title),
+          h("button", { type: "button", class: "button quiet icon-only", "aria-label": lang.t("close"), on: { click: () => dialog.close() } }, icon("close")),
+        ),
+        hint && h("p", { class: "hint" }, hint),
+        fields,
+        h(
+          "footer",
+          { class: "dialog-foot" },
+          h("button", { type: "button", class: "button", on: { click: () => dialog.close() } }, lang.t("cancel")),
+          h("button", { type: "submit", class: danger ? "button danger" : "button primary" }, submit),
+        ),
+      ),
+    );
+    let answer = null;
+    dialog.querySelector("form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      answer = read();
+      if (answer !== null) dialog.close();
+    });
+    dialog.addEventListener("close", () => {
+      dialog.remove();
+      if (opener?.isConnected) opener.focus();
+      resolve(answer);
+    });
+    host.append(dialog);
+    dialog.showModal();
+    (dialog.querySelector("[data-first]") ?? dialog.querySelector("textarea, input, select, button[type=submit]")).focus();
+  });
+}
+
+/** A text field with its counter and, when it cannot be sent as it is, why. `name` is the draft's. */
+export function textField({ lang, keeping, name, label, rows, optional = false }) {
+  const id = `parley-field-${(made += 1)}`;
+  const counter = h("span", { class: "counter" });
+  const wrong = h("p", { class: "wrong", id: `${id}-wrong`, role: "alert" });
+  const area = h("textarea", { id, rows, "aria-describedby": `${id}-wrong`, dir: "auto" });
+  area.value = keeping?.read(name) ?? "";
+  const count = () => {
+    const verdict = judge(area.value);
+    fill(counter, lang.t("counter", { n: lengthOf(area.value), limit: TEXT_LIMIT }));
+    counter.dataset.verdict = verdict;
+    if (verdict !== "empty" || optional) fill(wrong, verdict === "over" ? lang.t("too_long", { n: lengthOf(area.value) - TEXT_LIMIT }) : "");
+  };
+  area.addEventListener("input", () => {
+    keeping?.write(name, area.value);
+    count();
+  });
+  count();
+  const read = () => {
+    const verdict = judge(area.value);
+    if (verdict === "empty" && optional) return "";
+    if (verdict === "good" || verdict === "near") return sendable(area.value);
+    fill(wrong, verdict === "over" ? lang.t("too_long", { n: lengthOf(area.value) - TEXT_LIMIT }) : lang.t("please_write"));
+    area.setAttribute("aria-invalid", "true");
+    area.focus();
+    return null;
+  };
+  const element = h("div", { class: "field" }, h("div", { class: "field-head" }, h("label", { for: id }, label), counter), area, wrong);
+  return { element, read, forget: () => keeping?.write(name, null) };
+}
+
+function choice({ lang, group, label, values, chosen }) {
+  const name = `parley-choice-${(made += 1)}`;
+  const options = values.map((value, index) =>
+    h(
+      "label",
+      { class: "option" },
+      h("input", { type: "radio", name, value, checked: value === chosen, "data-first": index === 0 }),
+      h("span", {}, lang.t(`${group}.${value}`)),
+    ),
+  );
+  const element = h("fieldset", { class: "field" }, h("legend", {}, label), h("div", { class: "options" }, options));
+  return { element, read: () => element.querySelector("input:checked").value };
+}
+
+/** Resolves to `{reason, text}`. */
+export async function askToOpenDispute(host, { lang, keeping, orderId }) {
+  const reason = choice({ lang, group: "reason", label: lang.t("dispute.why"), values: REASONS, chosen: REASONS[0] });
+  const text = textField({ lang, keeping, name: `dispute:${orderId}`, label: lang.t("dispute.what"), rows: 5 });
+  const chosen = await ask(host, {
+    lang,
+    title: lang.t("dispute.open_title"),
+    hint: lang.t("dispute.open_hint"),
+    fields: [reason.element, text.element],
+    submit: lang.t("dispute.open"),
+    read: () => {
+      const said = text.read();
+      return said === null ? null : { reason: reason.read(), text: said };
+    },
+  });
+  if (chosen) text.forget();
+  return chosen;
+}
+
+/** Resolves to `{outcome, note}`. */
+export async function askToCloseDispute(host, { lang, keeping, orderId }) {
+  const outcome = choice({ lang, group: "outcome", label: lang.t("dispute.how"), values: OUTCOMES, chosen: OUTCOMES[0] });
+  const note = textField({ lang, keeping, name: `closing:${orderId}`, label: lang.t("dispute.note"), rows: 3, optional: true });
+  const chosen = await ask(host, {
+    lang,
+    title: lang.t("dispute.close_title"),
+    hint: lang.t("dispute.close_hint"),
+    fields: [outcome.element, note.element],
+    submit: lang.t("dispute.close"),
+    read: () => {
+      const said = note.read();
+      return said === null ? null : { outcome: outcome.read(), note: said };
+    },
+  });
+  if (chosen) note.forget();
+  return chosen;
+}
+
+/** Resolves to `{reason}`. */
+export function askToRedact(host, { lang, name }) {
+  const reason = textField({ lang, label: lang.t("redact.reason"), rows: 2, optional: true });
+  return ask(host, {
+    lang,
+    title: lang.t("redact.title"),
+    hint: lang.t("redact.hint", { name }),
+    fields: [reason.element],
+    submit: lang.t("redact.do"),
+    danger: true,
+    read: () => {
+      const said = reason.read();
+      return said === null ? null : { reason: said };
+    },
+  });
+}
+
+/** Which mails, as the API has it: resolves to `{mails: {messages, disputes}, locale}`. */
+export function askPreferences(host, { lang, languages, preferences }) {
+  const box = (name) => h("input", { type: "checkbox", checked: preferences.mails[name] });
+  const [messages, disputes] = [box("messages"), box("disputes")];
+  const options = Object.entries(languages).map(([tag, name]) => h("option", { value: tag, selected: preferences.locale?.startsWith(tag) ?? false }, name));
+  const locale = h("select", { id: "parley-mail-language" }, h("option", { value: "" }, lang.t("mails.language_of_order")), options);
+  return ask(host, {
+    lang,
+    title: lang.t("mails"),
+    hint: lang.t("mails.hint"),
+    fields: [
+      h("label", { class: "option" }, messages, h("span", {}, lang.t("mails.messages"))),
+      h("label", { class: "option" }, disputes, h("span", {}, lang.t("mails.disputes"))),
+      h("div", { class: "field" }, h("label", { for: "parley-mail-language" }, lang.t("mails.language")), locale),
+    ],
+    submit: lang.t("save"),
+    read: () => ({ mails: { messages: messages.checked, disputes: disputes.checked }, locale: locale.value || null }),
+  });
+}

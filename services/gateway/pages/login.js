@@ -1,0 +1,43 @@
+// The demo's login: takes a token from the fragment of a link (or pasted), keeps it for this tab, and goes to the pages.
+
+import { load, preferred } from "./language.js";
+import { fill, h } from "./dom.js";
+import { StoredToken } from "./tokens.js";
+
+const { root: ROOT = "/pages/" } = document.documentElement.dataset;
+
+function enter(token) {
+  StoredToken.keep(token);
+  location.replace(ROOT);
+}
+
+const fragment = decodeURIComponent(location.hash.slice(1));
+history.replaceState(null, "", location.pathname);
+const lang = await load(preferred());
+document.documentElement.lang = lang.tag;
+document.title = `${lang.t("sign_in")} · Parley`;
+if (fragment.startsWith("token=")) tryToEnter(fragment.slice(6));
+else show();
+
+function tryToEnter(token) {
+  try {
+    enter(token.trim());
+  } catch {
+    show(lang.t("login.bad"));
+  }
+}
+
+function show(wrong = "") {
+  const area = h("textarea", { id: "token", rows: 5, required: true, spellcheck: "false", autocomplete: "off" });
+  const onSubmit = (event) => (event.preventDefault(), tryToEnter(area.value));
+  const form = h(
+    "form",
+    { class: "middle card", on: { submit: onSubmit } },
+    h("h1", { class: "title" }, lang.t("sign_in")),
+    h("p", {}, lang.t("login.hint")),
+    h("div", { class: "field" }, h("label", { for: "token" }, lang.t("login.token")), area),
+    h("p", { class: "wrong", role: "alert" }, wrong),
+    h("button", { type: "submit", class: "button primary" }, lang.t("sign_in")),
+  );
+  fill(document.body, h("main", {}, h("div", { class: "page" }, form)));
+}

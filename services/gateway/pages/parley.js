@@ -1,0 +1,81 @@
+// The widget: <parley-thread order="1042" token-url="/my-shop/token"></parley-thread> shows one conversation inside a shop's own page.
+
+import { Conversation } from "./conversation.js";
+import { fill, h, icon } from "./dom.js";
+import { load, preferred } from "./language.js";
+import { signIn } from "./session.js";
+import { FetchedToken, SignedOut } from "./tokens.js";
+
+const STYLE = new URL("./conversation.css", import.meta.url).href;
+const HERE = new URL(import.meta.url).origin;
+
+/**
+ * `order`      the order's number
+ * `token-url`  an address of the shop's that answers with the visitor's token (see docs/widget.md)
+ * `api`        the gateway's origin, where it is not the one this file comes from
+ * `lang`       en, de or es; else the page's language, else the browser's
+ */
+class ParleyThread extends HTMLElement {
+  static observedAttributes = ["order", "token-url", "api", "lang"];
+
+  #root = this.attachShadow({ mode: "open" });
+  #style = h("link", { rel: "stylesheet", href: STYLE });
+  #frame = h("div", { class: "widget", hidden: true });
+  #session = null;
+  #conversation = null;
+  #number = 0;
+
+  constructor() {
+    super();
+    this.#style.addEventListener("load", () => (this.#frame.hidden = false));
+    this.#root.append(this.#style, this.#frame);
+  }
+
+  connectedCallback() {
+    this.#start();
+  }
+
+  disconnectedCallback() {
+    this.#stop();
+  }
+
+  attributeChangedCallback(_name, before, after) {
+    if (this.isConnected && before !== after) this.#start();
+  }
+
+  #stop() {
+    this.#number += 1;
+    this.#conversation?.close();
+    this.#session?.end();
+    this.#conversation = this.#session = null;
+  }
+
+  async #start() {
+    this.#stop();
+    const number = this.#number;
+    const order = this.getAttribute("order");
+    const tokenUrl = this.getAttribute("token-url");
+    if (!order || !tokenUrl) return;
+    const lang = await load(preferred(this.getAttribute("lang") || document.documentElement.lang));
+    this.#frame.lang = lang.tag;
+    try {
+      const base = this.getAttribute("api")?.replace(/\/+$/, "") || HERE;
+      const session = await signIn({ base, tokens: new FetchedToken(new URL(tokenUrl, document.baseURI)), lang });
+      if (number !== this.#number) return session.end();
+      this.#session = session;
+      this.#conversation = new Conversation(session, order, { heading: "h2", showConnection: true });
+      fill(this.#frame, this.#conversation.element);
+      await this.#conversation.open();
+    } catch (error) {
+      if (!(error instanceof SignedOut || error instanceof TypeError)) throw error;
+      if (number === this.#number) this.#showWhy(lang, error instanceof SignedOut ? "signed_out" : "failed");
+    }
+  }
+
+  #showWhy(lang, why) {
+    const again = h("button", { type: "button", class: "button", on: { click: () => this.#start() } }, lang.t("try_again"));
+    fill(this.#frame, h("div", { class: "middle" }, icon("alert"), h("p", { class: "strong" }, lang.t(why)), again));
+  }
+}
+
+customElements.define("parley-thread", ParleyThread);

@@ -1,0 +1,134 @@
+// A list of orders or conversations, a page at a time, kept up to date by live events.
+
+import { fill, h, icon, settled, sync } from "./dom.js";
+import { reasonOf } from "./entries.js";
+
+const QUIET_MS = 300;
+
+export class ThreadList {
+  #session;
+  #options;
+  #parts;
+  #items = [];
+  #next = null;
+  #path = null;
+  #state = "loading";
+  #problem = null;
+  #asked = 0;
+  #end;
+  #refreshSoon = settled(() => this.#refresh(), QUIET_MS);
+
+  /**
+   * `row(item)` gives `{signature, make}`; `empty()` the nodes to show where there is nothing; `label` names the list; `stays()` is the
+   * order whose row stays where it is, read or not (the open one), or null; `onItems(items)` hears of every change.
+   */
+  constructor(session, { row, empty, label, stays = () => null, onItems = () => {} }) {
+    this.#session = session;
+    this.#options = { row, empty, stays, onItems };
+    const { lang } = session;
+    const rows = h("ol", { class: "rows", "aria-label": label });
+    const state = h("div", { class: "middle" });
+    const more = h("button", { type: "button", class: "button more", hidden: true, on: { click: () => this.#loadMore() } }, lang.t("more"));
+    this.#parts = { rows, state, more };
+    this.element = h("div", { class: "list" }, rows, state, more);
+    this.#end = session.live.on(({ kind }) => kind !== "state" && this.#path !== null && this.#refreshSoon());
+  }
+
+  get items() {
+    return this.#items;
+  }
+
+  close() {
+    this.#end();
+    this.#refreshSoon.cancel();
+    this.#path = null;
+  }
+
+  /** Shows what this path lists: `/v1/threads?filter=unread`. */
+  async show(path) {
+    this.#path = path;
+    this.#state = "loading";
+    this.#items = [];
+    this.#next = null;
+    this.render();
+    await this.#load(path, (page) => {
+      this.#items = page.items;
+      this.#next = page.next;
+    });
+  }
+
+  /** Reads the first page again; what was read beyond it stays. */
+  async #refresh() {
+    const known = this.#items;
+    await this.#load(this.#path, (page) => {
+      const fresh = new Set(page.items.map(idOf));
+      const pageSize = page.items.length;
+      const rest = known.slice(pageSize).filter((item) => !fresh.has(idOf(item)));
+      const reachesFurther = known.length > pageSize && page.next !== null;
+      this.#items = this.#withStaying(reachesFurther ? [...page.items, ...rest] : page.items, known);
+      if (!reachesFurther) this.#next = page.next;
+    });
+  }
+
+  #withStaying(items, known) {
+    const place = known.findIndex((item) => idOf(item) === this.#options.stays());
+    if (place < 0 || items.some((item) => idOf(item) === this.#options.stays())) return items;
+    const kept = { ...known[place], thread: { ...known[place].thread, unread: 0 } };
+    return items.toSpliced(place, 0, kept);
+  }
+
+  async #loadMore() {
+    const known = this.#items;
+    await this.#load(this.#next, (page) => {
+      const there = new Set(known.map(idOf));
+      this.#items = [...known, ...page.items.filter((item) => !there.has(idOf(item)))];
+      this.#next = page.next;
+    });
+  }
+
+  /** Only the newest question counts. */
+  async #load(path, take) {
+    const number = (this.#asked += 1);
+    try {
+      const page = await this.#session.api.get(path);
+      if (number !== this.#asked) return;
+      take(page);
+      this.#state = "ready";
+    } catch (error) {
+      if (number !== this.#asked) return;
+      if (!error.status && !error.isPassing) throw error;
+      this.#problem = error;
+      if (this.#items.length === 0) this.#state = "failed";
+    }
+    this.render();
+  }
+
+  render() {
+    const { rows, state, more } = this.#parts;
+    sync(rows, this.#items.map((item) => ({ key: idOf(item), ...this.#options.row(item) })));
+    rows.hidden = this.#items.length === 0;
+    more.hidden = this.#next === null;
+    state.hidden = this.#items.length > 0;
+    if (!state.hidden) fill(state, this.#inPlaceOfRows());
+    this.element.setAttribute("aria-busy", String(this.#state === "loading"));
+    this.#options.onItems(this.#items);
+  }
+
+  #inPlaceOfRows() {
+    const { lang } = this.#session;
+    if (this.#state === "loading") return [1, 2, 3, 4].map(() => h("div", { class: "skeleton", "aria-hidden": "true" }));
+    if (this.#state === "ready") return this.#options.empty();
+    const onClick = () => this.show(this.#path);
+    return [icon("alert"), h("p", { class: "strong" }, lang.t("failed")), h("p", {}, reasonOf(lang, this.#problem)), h("button", { type: "button", class: "button", on: { click: onClick } }, lang.t("try_again"))];
+  }
+}
+
+function idOf(item) {
+  return item.order.order_id;
+}
+
+/** The path of a list with what is asked of it; what is empty is left out. */
+export function listPath(path, asked) {
+  const query = new URLSearchParams(Object.entries(asked).filter(([, value]) => value));
+  return query.size > 0 ? `${path}?${query}` : path;
+}

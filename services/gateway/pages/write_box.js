@@ -1,0 +1,107 @@
+// The box that messages are written in: counter, draft, and sending by keyboard or button.
+
+import { fill, h, icon, spoken } from "./dom.js";
+import { TEXT_LIMIT, judge, lengthOf, sendable } from "./limits.js";
+
+let made = 0;
+
+export class WriteBox {
+  #session;
+  #draft;
+  #onSend;
+  #area;
+  #counter;
+  #wrong;
+
+  constructor(session, orderId, onSend) {
+    this.#session = session;
+    this.#draft = `draft:${orderId}`;
+    this.#onSend = onSend;
+    this.element = this.#build();
+    this.#area.value = session.keeping.read(this.#draft) ?? "";
+    this.#count();
+  }
+
+  #build() {
+    const { lang } = this.#session;
+    const id = `parley-write-${(made += 1)}`;
+    this.#counter = h("span", { class: "counter", "aria-hidden": "true" });
+    this.#wrong = h("p", { class: "wrong", id: `${id}-wrong`, role: "alert" });
+    this.#area = h("textarea", { id, rows: 2, placeholder: lang.t("write.placeholder"), dir: "auto", "aria-describedby": `${id}-wrong`, enterkeyhint: "enter" });
+    this.#area.addEventListener("input", () => this.#onInput());
+    this.#area.addEventListener("keydown", (event) => this.#onKey(event));
+    const onSubmit = (event) => (event.preventDefault(), this.#send());
+    return h(
+      "form",
+      { class: "write", hidden: true, on: { submit: onSubmit } },
+      h("label", { for: id, class: "sr" }, lang.t("write.label")),
+      this.#area,
+      this.#wrong,
+      h(
+        "div",
+        { class: "write-foot" },
+        h("span", { class: "hint keys" }, lang.t(isApple() ? "write.keys_apple" : "write.keys")),
+        this.#counter,
+        h("button", { type: "submit", class: "button primary" }, icon("send"), lang.t("send"), spoken(lang.t("send.what"))),
+      ),
+    );
+  }
+
+  show(is) {
+    this.element.hidden = !is;
+  }
+
+  /** Puts a text back into the box, before what is being written. */
+  put(text) {
+    this.#area.value = this.#area.value.trim() === "" ? text : `${text}\n\n${this.#area.value}`;
+    this.#onInput();
+    this.#area.focus();
+  }
+
+  #onInput() {
+    this.#session.keeping.write(this.#draft, this.#area.value);
+    this.#count();
+  }
+
+  #onKey(event) {
+    if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || event.isComposing) return;
+    event.preventDefault();
+    this.#send();
+  }
+
+  #count() {
+    const { lang } = this.#session;
+    const text = this.#area.value;
+    const verdict = judge(text);
+    fill(this.#counter, lang.t("counter", { n: lengthOf(text), limit: TEXT_LIMIT }));
+    this.#counter.dataset.verdict = verdict;
+    fill(this.#wrong, verdict === "over" ? lang.t("too_long", { n: lengthOf(text) - TEXT_LIMIT }) : "");
+    this.#area.setAttribute("aria-invalid", String(verdict === "over"));
+    this.#grow();
+  }
+
+  /** As high as its text, within what the style allows (`field-sizing` does it where it is known). */
+  #grow() {
+    if (CSS.supports("field-sizing", "content")) return;
+    this.#area.rows = Math.min(10, Math.max(2, this.#area.value.split("\n").length));
+  }
+
+  #send() {
+    const { lang, keeping } = this.#session;
+    const text = this.#area.value;
+    const verdict = judge(text);
+    if (verdict === "over" || verdict === "empty") {
+      if (verdict === "empty") fill(this.#wrong, lang.t("please_write"));
+      return this.#area.focus();
+    }
+    this.#onSend(sendable(text));
+    this.#area.value = "";
+    keeping.write(this.#draft, null);
+    this.#count();
+    return this.#area.focus();
+  }
+}
+
+function isApple() {
+  return /Mac|iPhone|iPad/.test(navigator.userAgentData?.platform ?? navigator.platform ?? "");
+}

@@ -1,0 +1,105 @@
+"""The invariants of threads' database, checked on what is stored: by replaying each log, not by the code that wrote it."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from pymongo import ASCENDING
+
+from services.threads import rebuild
+from services.threads.thread import SIDES
+from shared.mongo import Database, Document
+
+LEFT_BEHIND_AFTER: Final = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One invariant that does not hold: where, and how."""
+
+    order_id: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Audited:
+    entries: int
+    threads: int
+    findings: Sequence[Finding]
+
+
+async def audit(database: Database, *, now: datetime) -> Audited:
+    """Checks every thread: `seq` without gaps, each `after` as a replay makes it, nothing left unfinished, the projection as a rebuild
+    makes it. Run it on a quiet system, or look again at what it finds on a busy one.
+    """
+    findings: list[Finding] = []
+    entries, threads = 0, 0
+    async for order_id, log in _logs(database):
+        entries, threads = entries + len(log), threads + 1
+        findings += [Finding(order_id, what) for what in check_log(log, now=now)]
+        if await database["orders"].find_one({"_id": order_id}, {"_id": 1}) is None:
+            findings.append(Finding(order_id, "entries of an order that is not known"))
+    findings += [Finding(each, "the projection differs from a rebuild") for each in await rebuild.differences(database)]
+    return Audited(entries, threads, findings)
+
+
+async def _logs(database: Database) -> AsyncIterator[tuple[str, list[Document]]]:
+    """Each thread's entries in the order of `seq`; a thread fits in memory."""
+    log: list[Document] = []
+    async for entry in database["entries"].find().sort([("order_id", ASCENDING), ("seq", ASCENDING)]):
+        if log and log[0]["order_id"] != entry["order_id"]:
+            yield log[0]["order_id"], log
+            log = []
+        log.append(entry)
+    if log:
+        yield log[0]["order_id"], log
+
+
+def check_log(log: Sequence[Document], *, now: datetime) -> list[str]:
+    """What is wrong with one thread's log."""
+    wrong = []
+    if [entry["seq"] for entry in log] != list(range(1, len(log) + 1)):
+        wrong.append("seq has gaps or doubles")
+    replay: dict[str, Any] = {
+        "by_side": dict.fromkeys(SIDES, 0),
+        "persons": {},
+        "dispute": None,
+        "waiting": None,
+        "imported": 0,
+    }
+    for entry in log:
+        _replay(replay, entry)
+        wrong += [f"entry {entry['seq']}: {each}" for each in _compare(replay, entry["after"])]
+        if entry.get("unfinished") and now - entry["committed_at"] > LEFT_BEHIND_AFTER:
+            wrong.append(f"entry {entry['seq']}: unfinished since {entry['committed_at'].isoformat()}")
+    return wrong
+
+
+def _replay(replay: dict[str, Any], entry: Document) -> None:
+    side, person = entry["author"]["side"], entry["author"]["person"]
+    if entry["imported"]:
+        replay["imported"] += 1
+        return
+    replay["by_side"][side] += 1
+    replay["persons"][person] = replay["persons"].get(person, 0) + 1
+    if entry["kind"] == "dispute_opened":
+        replay["dispute"] = (entry["_id"], "open", entry["reason"], None)
+    elif entry["kind"] == "dispute_closed" and replay["dispute"] is not None:
+        replay["dispute"] = (replay["dispute"][0], "closed", replay["dispute"][2], entry["outcome"])
+    if side != "customer" or entry["kind"] == "dispute_closed":
+        replay["waiting"] = None
+    elif replay["waiting"] is None:
+        replay["waiting"] = entry["committed_at"]
+
+
+def _compare(replay: dict[str, Any], after: Document) -> list[str]:
+    dispute = after["dispute"]
+    stored = {
+        "by_side": after["entries_by_side"],
+        "persons": {each["person"]: each["count"] for each in after["persons"]},
+        "dispute": (dispute["id"], dispute["state"], dispute["reason"], dispute["outcome"]) if dispute else None,
+        "waiting": after["waiting_since"],
+        "imported": after["imported"],
+    }
+    return [f"{name} is not what a replay makes" for name, value in replay.items() if stored[name] != value]
