@@ -149,7 +149,9 @@ async def main() -> None:
     print(f"CPU per POST of {len(BODY)} bytes, median of {ROUNDS} rounds of {REQUESTS}, in turns")
     for name, values in taken.items():
         median = statistics.median(values)
-        print(f"  {name:<50} {median:6.1f} us   x {median / least:4.1f}   (from {min(values):.1f} to {max(values):.1f})")
+        print(
+            f"  {name:<50} {median:6.1f} us   x {median / least:4.1f}   (from {min(values):.1f} to {max(values):.1f})"
+        )
 
 
 if __name__ == "__main__":

@@ -1,5 +1,10 @@
-"""Settings from the environment: what all services share, and how a bad one stops the start with its name."""
+"""Settings from the environment: what all services share, and how a bad one stops the start with its name.
 
+Each may also be a file of its own, called like the setting in lower case, in the folder that SECRETS_DIR names: orchestrators mount
+secrets so, and a file is in nobody's list of processes. The environment wins; one that is empty there counts as not set.
+"""
+
+import os
 import sys
 from typing import Annotated, Self, TypeVar
 
@@ -15,7 +20,7 @@ BAD_SETTING_EXIT = 2
 class CommonSettings(BaseSettings):
     """What every service is told. Names are those of the environment, in lower case."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, env_ignore_empty=True)
 
     amqp_url: SecretStr
     http_host: str = "127.0.0.1"
@@ -50,8 +55,12 @@ class TokenSettings(BaseSettings):
 
 def load(kind: type[S]) -> S:
     """The settings, or the end of the process with one line for each bad one: its name and what it must be, never its value."""
+    secrets = os.environ.get("SECRETS_DIR") or None
+    if secrets is not None and not os.path.isdir(secrets):
+        print(f"bad setting SECRETS_DIR: there is no folder {secrets}", file=sys.stderr)
+        sys.exit(BAD_SETTING_EXIT)
     try:
-        return kind()
+        return kind(_secrets_dir=secrets)
     except ValidationError as error:
         for wrong in error.errors(include_input=False, include_url=False, include_context=False):
             name = "_".join(str(part) for part in wrong["loc"]).upper() or "settings"

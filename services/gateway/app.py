@@ -5,17 +5,15 @@ import contextlib
 import signal
 import threading
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from types import FrameType
 from typing import Final
 
 import aiohttp
 from fastapi import FastAPI
-from fastapi.responses import HTMLResponse, Response
-from fastapi.staticfiles import StaticFiles
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.middleware.cors import CORSMiddleware
 
-from services.gateway import auth, docs_page, openapi, problems, threads
+from services.gateway import auth, docs_page, openapi, page_files, problems, threads
 from services.gateway.command_ids import CommandIds
 from services.gateway.commands import MAX_IN_FLIGHT, Commands
 from services.gateway.frame import Frame
@@ -33,7 +31,6 @@ from shared import jwks, probes
 from shared.delivery import Publisher
 from shared.probes import Check, Probes
 
-PAGES: Final = Path(__file__).parent / "pages"
 ROUTERS: Final = (orders, thread_routes, disputes, marks, persons, live, links)
 EXPOSED: Final = ("ETag", "Location", "Preference-Applied", "Retry-After", "WWW-Authenticate", "X-Request-Id")
 ACCEPTED: Final = (
@@ -157,8 +154,19 @@ def _add_outer_layers(app: FastAPI, settings: GatewaySettings, figures: Figures)
 
 
 def _mount_pages(app: FastAPI, settings: GatewaySettings) -> None:
-    if settings.pages == "on" and (PAGES / "index.html").is_file():
-        app.mount("/pages", StaticFiles(directory=PAGES, html=True), name="pages")
+    if settings.pages == "off":
+        return
+    files = page_files.PageFiles(
+        frame_ancestors=settings.pages_frame_ancestors,
+        token_url=settings.pages_token_url,
+        demo_login=settings.demo_login == "on",
+    )
+
+    async def to_pages() -> Response:
+        return RedirectResponse(page_files.ROOT)
+
+    app.add_api_route("/pages", to_pages, include_in_schema=False)
+    app.mount("/pages", files, name="pages")
 
 
 def _on_signal_to_stop(end: Callable[[], None]) -> None:

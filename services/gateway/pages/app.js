@@ -108,7 +108,11 @@ class App {
   }
 
   #where() {
-    return location.pathname.slice(ROOT.length).split("/").filter(Boolean).map(decodeURIComponent);
+    try {
+      return location.pathname.slice(ROOT.length).split("/").filter(Boolean).map(decodeURIComponent);
+    } catch {
+      return [];
+    }
   }
 
   async #showDesk(orderId, asked) {

@@ -129,10 +129,11 @@ export class FetchedToken {
     const answer = await fetch(this.#url, { credentials: "same-origin", cache: "no-store", headers: { Accept: "application/json, text/plain" } });
     if ([401, 403, 404].includes(answer.status)) throw new SignedOut("the shop gives no token");
     if (!answer.ok) throw new TypeError("the shop's token address is away");
-    const said = await answer.text();
-    const { token, access_token: accessToken, expires_in: seconds } = said.startsWith("{") ? JSON.parse(said) : { token: said.trim() };
+    const said = (await answer.text()).trim();
+    const { token, access_token: accessToken, expires_in: seconds } = said.startsWith("{") ? JSON.parse(said) : { token: said };
+    const claims = claimsIn(token ?? accessToken);
     this.#token = token ?? accessToken;
-    const expiresAt = seconds === undefined ? claimsIn(this.#token).exp * 1000 : Date.now() + seconds * 1000;
+    const expiresAt = seconds === undefined ? claims.exp * 1000 : Date.now() + seconds * 1000;
     this.#goodUntil = expiresAt - Math.min(RENEW_BEFORE_MS, (expiresAt - Date.now()) / 2);
     return this.#token;
   }

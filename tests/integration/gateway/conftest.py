@@ -15,7 +15,6 @@ from shared.tokens import mint_guest_session
 from tests.integration.gateway.standins import QueryApi, Worker
 from tests.servers.rabbitmq import Vhost
 from tests.servers.services import ServiceProcess
-from tests.servers.waiting import eventually
 
 TOKEN_SECRET = "token-secret-of-the-tests-32-bytes-and-more"
 LINK_SECRET = "link-secret-of-the-tests-32-bytes-and-more"
@@ -120,22 +119,8 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 
 @pytest.fixture
 async def api(new_gateway: NewGateway, session: aiohttp.ClientSession) -> Api:
-    """A gateway that writes and hears replies."""
-    gateway = await new_gateway().ready()
-    await until_writing(gateway)
-    return Api(gateway, session)
-
-
-async def until_writing(gateway: ServiceProcess) -> None:
-    """Until it is connected to RabbitMQ three times: it publishes, hears replies, and follows the live stream."""
-    await eventually(
-        lambda: connections(gateway) >= {"gateway-publishes", "gateway replies", "gateway live"}, what="the connections"
-    )
-
-
-def connections(gateway: ServiceProcess) -> set[str]:
-    events = gateway.log_events
-    return {event["connection"] for event in events if event["event"] == "rabbitmq_connected"}
+    """A gateway that publishes, hears replies, and follows the live stream."""
+    return Api(await new_gateway().ready(), session)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from services.gateway.app import undressed
 from shared.tokens import mint_guest_link, mint_guest_session
-from tests.integration.gateway.conftest import LINK_SECRET, Api, NewGateway, guest, token
+from tests.integration.gateway.conftest import LINK_SECRET, Api, NewGateway, Seen, guest, token
 from tests.integration.gateway.standins import QueryApi
 
 
@@ -89,7 +89,7 @@ async def test_an_answer_that_is_not_json_is_not_passed_on(api: Api, query_api: 
 async def test_whatever_goes_wrong_is_a_problem_document(
     api: Api, method: str, path: str, headers: dict[str, str], status: int
 ) -> None:
-    seen = await api.call(method, path, **headers)
+    seen = await api.call(method, path, data=None, **headers)
     assert (seen.status, seen.headers["Content-Type"]) == (status, "application/problem+json")
     assert (seen.json["status"], seen.json["type"].startswith("urn:parley:problem:")) == (status, True)
     assert "WWW-Authenticate" in seen.headers or status != 401
@@ -140,9 +140,11 @@ async def test_a_request_id_is_kept_where_it_is_harmless(api: Api) -> None:
 async def test_other_origins_may_call_only_where_they_are_named(new_gateway: NewGateway, session: Any) -> None:
     gateway = await new_gateway(CORS_ORIGINS="https://shop.example").ready()
     api = Api(gateway, session)
-    asked = {"Access_Control_Request_Method": "POST", "Access_Control_Request_Headers": "authorization,prefer"}
-    allowed = await api.call("OPTIONS", "/v1/me", Origin="https://shop.example", **asked)
-    refused = await api.call("OPTIONS", "/v1/me", Origin="https://evil.example", **asked)
+
+    async def preflight(origin: str) -> Seen:
+        return await api.call("OPTIONS", "/v1/me", Origin=origin, Access_Control_Request_Method="POST")
+
+    allowed, refused = await preflight("https://shop.example"), await preflight("https://evil.example")
     assert allowed.headers["Access-Control-Allow-Origin"] == "https://shop.example"
     assert "Access-Control-Allow-Origin" not in refused.headers
     seen = await api.call("GET", "/livez", Origin="https://shop.example")

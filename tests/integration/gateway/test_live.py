@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from shared import topology
-from tests.integration.gateway.conftest import NewGateway, guest, token, until_writing
+from tests.integration.gateway.conftest import NewGateway, guest, token
 from tests.integration.gateway.listening import Happenings, Listener
 from tests.integration.gateway.standins import QueryApi
 from tests.servers.rabbitmq import SharedRabbit, Vhost
@@ -24,22 +24,10 @@ async def threads(vhost: Vhost) -> AsyncIterator[Happenings]:
         yield publishing
 
 
-def is_current(gateway: ServiceProcess) -> bool:
-    return "live_current" in [event["event"] for event in gateway.log_events]
-
-
 @pytest.fixture
 async def live(new_gateway: NewGateway) -> ServiceProcess:
     """A gateway that follows the stream."""
-    return await current(new_gateway())
-
-
-async def current(gateway: ServiceProcess) -> ServiceProcess:
-    try:
-        await eventually(lambda: is_current(gateway))
-    except AssertionError:
-        pytest.fail(f"the gateway did not come to the end of the stream; its log: {gateway.log[-3000:]}")
-    return gateway
+    return await new_gateway().ready()
 
 
 def seqs(listener: Listener) -> list[int]:
@@ -82,7 +70,7 @@ async def test_everybody_hears_what_they_may_see_and_nothing_else(
 async def test_a_client_that_was_cut_off_goes_on_without_a_gap_at_any_gateway(
     new_gateway: NewGateway, threads: Happenings, session: aiohttp.ClientSession
 ) -> None:
-    gateways = [await current(new_gateway()), await current(new_gateway())]
+    gateways = [await new_gateway().ready(), await new_gateway().ready()]
     listener = Listener(session, token())
     seq = 0
     for turn in range(20):
@@ -101,7 +89,7 @@ async def test_a_client_that_was_cut_off_goes_on_without_a_gap_at_any_gateway(
 async def test_what_the_ring_has_forgotten_comes_from_the_stream(
     new_gateway: NewGateway, threads: Happenings, session: aiohttp.ClientSession
 ) -> None:
-    gateway = await current(new_gateway(LIVE_RING_BYTES="20000"))
+    gateway = await new_gateway(LIVE_RING_BYTES="20000").ready()
     listener = Listener(session, token())
     async with listener.connected(gateway.url):
         await threads.happen(posted(seq=1))
@@ -278,20 +266,19 @@ async def test_nobody_listens_before_the_stream_is_known(
 ) -> None:
     rabbitmq.kill()
     gateway = new_gateway()
-    await eventually(lambda: gateway.status_of("/livez") == 200)
+    await eventually(lambda: asyncio.to_thread(gateway.status_of, "/livez"))
     listener = Listener(session, token())
     async with listener.connected(gateway.url):
         assert listener.status == 503
 
 
 async def test_connections_are_bounded(new_gateway: NewGateway, session: aiohttp.ClientSession) -> None:
-    gateway = await current(new_gateway(LIVE_MAX_CONNECTIONS="2", LIVE_MAX_CONNECTIONS_PER_PERSON="1"))
+    gateway = await new_gateway(LIVE_MAX_CONNECTIONS="2", LIVE_MAX_CONNECTIONS_PER_PERSON="1").ready()
     listeners = [Listener(session, token(person=person)) for person in ("c-7", "c-7", "c-8", "c-9")]
     async with AsyncExitStack() as stack:
         for listener in listeners:
             await stack.enter_async_context(listener.connected(gateway.url))
         assert [listener.status for listener in listeners] == [200, 429, 200, 503]
-    await until_writing(gateway)
     again = Listener(session, token())
 
     async def admitted() -> bool:

@@ -19,7 +19,7 @@ from shared.commands import (
 from shared.errors import problem
 from shared.orders import ORDER_EVENT
 from shared.tokens import mint_unsubscribe
-from tests.integration.gateway.conftest import LINK_SECRET, Api, NewGateway, Seen, guest, token, until_writing
+from tests.integration.gateway.conftest import LINK_SECRET, Api, NewGateway, Seen, guest, token
 from tests.integration.gateway.standins import QueryApi, Worker, done
 from tests.servers.rabbitmq import SharedRabbit, Vhost
 from tests.servers.services import ServiceProcess
@@ -225,7 +225,6 @@ async def test_rabbitmq_killed_is_503_within_two_seconds_and_reading_still_works
     api: Api, rabbitmq: SharedRabbit, vhost: Vhost, query_api: QueryApi
 ) -> None:
     query_api.answers["/v1/me"] = (200, b'{"id": "c-7"}', {})
-    query_api.answers["/livez"] = (200, b"{}", {})
     rabbitmq.kill()
     started = time.monotonic()
     seen = await api.post(Idempotency_Key="k")
@@ -286,14 +285,15 @@ async def without_answer(api: Api) -> tuple[Seen, list[Seen]]:
 async def test_the_gateway_starts_without_rabbitmq_and_says_so(
     new_gateway: NewGateway, rabbitmq: SharedRabbit, query_api: QueryApi
 ) -> None:
+    alive = query_api.answers.pop("/livez")
     rabbitmq.kill()
     gateway = new_gateway()
     await eventually(lambda: asks(gateway, "/livez", 200))
     assert await asks(gateway, "/readyz", 503)
-    query_api.answers["/livez"] = (200, b"{}", {})
+    query_api.answers["/livez"] = alive
     await eventually(lambda: asks(gateway, "/readyz", 200), what="ready to read")
     rabbitmq.start()
-    await until_writing(gateway)
+    await gateway.ready()
 
 
 async def asks(gateway: ServiceProcess, path: str, status: int) -> bool:
