@@ -33,6 +33,10 @@ lint: venv ## Style, types, and which part may import which
 	$(PY) -m mypy
 	$(VENV)/bin/lint-imports
 
+docs: venv ## docs/asyncapi.yaml and docs/openapi.yaml anew, from the code
+	@$(PY) -m deploy.asyncapi >docs/.new && mv docs/.new docs/asyncapi.yaml
+	@$(PY) -m services.gateway.openapi >docs/.new && mv docs/.new docs/openapi.yaml
+
 lock: ## The pinned requirements anew, from requirements/*.in
 	@test -x .run/tools/uv/bin/uv || $(PYTHON) -m venv .run/tools/uv
 	@.run/tools/uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)

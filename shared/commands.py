@@ -91,12 +91,16 @@ class MailChoices(Grown):
 
 
 class PreferencesToSet(Grown):
-    """Preferences of the person `person` (a caller key); what is None stays as it is."""
+    """Preferences of the mailbox `person` (`Caller.mailbox`); what is None stays as it is.
+
+    `forget_locale` goes back to the language that the order names.
+    """
 
     person: Annotated[str, Field(min_length=3, max_length=200)]
     messages: bool | None = None
     disputes: bool | None = None
     locale: Locale | None = None
+    forget_locale: bool = False
 
 
 class WatchToSet(Asked):

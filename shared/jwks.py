@@ -39,10 +39,20 @@ async def fetch_document(url: str) -> dict[str, Any]:
     try:
         async with aiohttp.ClientSession(timeout=limit) as session, session.get(url, allow_redirects=False) as answer:
             answer.raise_for_status()
-            body = await answer.content.read(MAX_DOCUMENT_BYTES)
+            body = await _whole(answer.content)
     except aiohttp.ClientError as error:
         raise ConnectionError(str(error)) from error
     document: object = json.loads(body)
     if not isinstance(document, dict):
         raise ValueError("the JWKS address does not answer with a JSON object")
     return document
+
+
+async def _whole(content: aiohttp.StreamReader) -> bytes:
+    """The body to its end. Raises ValueError where it is larger than any set of keys."""
+    body = bytearray()
+    async for piece in content.iter_any():
+        body += piece
+        if len(body) > MAX_DOCUMENT_BYTES:
+            raise ValueError(f"the JWKS document is larger than {MAX_DOCUMENT_BYTES} bytes")
+    return bytes(body)

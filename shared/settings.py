@@ -15,12 +15,13 @@ from shared.logs import LogFormat, LogLevel
 
 S = TypeVar("S", bound=BaseSettings)
 BAD_SETTING_EXIT = 2
+CONFIG = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, env_ignore_empty=True)
 
 
 class CommonSettings(BaseSettings):
     """What every service is told. Names are those of the environment, in lower case."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, env_ignore_empty=True)
+    model_config = CONFIG
 
     amqp_url: SecretStr
     http_host: str = "127.0.0.1"
@@ -36,6 +37,9 @@ class TokenSettings(BaseSettings):
 
     A shared secret lets whoever holds it be anybody: it is taken in demo mode alone.
     """
+
+    # Said again: of several bases, the last one's configuration holds.
+    model_config = CONFIG
 
     token_issuer: Annotated[str, Field(min_length=1)]
     token_audience: Annotated[str, Field(min_length=1)] = "parley"  # noqa: S105 - an audience, not a secret

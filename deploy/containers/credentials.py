@@ -79,7 +79,9 @@ def _problem(name: str, given: Secrets, *, demo: bool) -> str | None:
 def files(given: Secrets, environment: Mapping[str, str]) -> dict[str, dict[str, str]]:
     """What each part gets: file names are those of the service's settings, in lower case."""
     amqp, mongo = environment.get("AMQP_HOST", "rabbitmq:5672"), environment.get("MONGO_HOSTS", "mongo:27017")
-    urls = {user: f"amqp://{user}:{quote(given[name], safe='')}@{amqp}/parley" for user, name in RABBITMQ_PASSWORDS.items()}
+    urls = {
+        user: f"amqp://{user}:{quote(given[name], safe='')}@{amqp}/parley" for user, name in RABBITMQ_PASSWORDS.items()
+    }
     mongo_urls = {
         user: f"mongodb://{user}:{quote(given[MONGO_PASSWORDS[user]], safe='')}@{mongo}/?replicaSet=rs0&authSource={user}"
         for user in ("threads", "notifier")

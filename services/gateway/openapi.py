@@ -3,13 +3,12 @@
 import sys
 from typing import Any, Final
 
-import yaml
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from services.gateway import requests, results
+from services.gateway import precise, requests, results
 from services.gateway.live import audience
 from shared.commands import CommandOutcome
 from shared.errors import Problem
@@ -62,6 +61,7 @@ def document(app: FastAPI) -> dict[str, Any]:
         for operation in path.values():
             for parameter in operation.get("parameters", []):
                 parameter["schema"] = _without_null(parameter["schema"])
+    precise.complete(found)
     return found
 
 
@@ -87,6 +87,8 @@ def use_in(app: FastAPI) -> None:
 
 
 def main() -> None:
+    import yaml  # noqa: PLC0415 - for the document alone: it is none of the packages that the service runs with
+
     from services.gateway.app import undressed  # noqa: PLC0415 - app imports this module
 
     yaml.safe_dump(undressed().openapi(), sys.stdout, sort_keys=False, allow_unicode=True, width=120)

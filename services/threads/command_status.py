@@ -19,7 +19,7 @@ async def find(database: Database, caller: Caller, command_id: CommandId) -> Com
     if entry is not None:
         if await _gave_it(database, caller, entry):
             return answers.of_entry(read_entry(entry))
-    elif outcome is not None and outcome["caller"] == caller.key:
+    elif outcome is not None and outcome["caller"] in (caller.key, caller.mailbox):
         return OUTCOME.validate_python(outcome["outcome"])
     raise unknown(command_id)
 

@@ -34,4 +34,4 @@ async def preferences(database: Database, caller: Caller) -> Preferences:
     """What the caller gets by mail. A service gets none, so there is nothing for it to choose."""
     if caller.side is None:
         raise refuse("forbidden", "A service gets no mails, and so has no preferences.")
-    return views.preferences(await database["preferences"].find_one({"_id": caller.key}))
+    return views.preferences(await database["preferences"].find_one({"_id": caller.mailbox}))

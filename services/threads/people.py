@@ -25,8 +25,10 @@ class People:
 
     async def choose(self, wish: PreferencesToSet, *, stamp: str) -> Choices:
         """Applies a wish unless a newer one stands; what it leaves open stays. Answers what stands then. May run twice."""
-        wishes = {"messages": wish.messages, "disputes": wish.disputes, "locale": wish.locale}
+        wishes: Document = {"messages": wish.messages, "disputes": wish.disputes, "locale": wish.locale}
         fields = {name: value for name, value in wishes.items() if value is not None}
+        if wish.forget_locale:
+            fields["locale"] = None
         start = {name: value for name, value in _START.items() if name not in fields}
         newer = {"_id": wish.person, "stamp": {"$lt": stamp}}
         with contextlib.suppress(DuplicateKeyError):  # one that is as new or newer stands

@@ -53,6 +53,7 @@ class Seen:
 
     cases: int = 0
     by_phase: Counter[str] = field(default_factory=Counter)
+    slow: Counter[str] = field(default_factory=Counter)
     statuses: dict[str, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
     failures: list[str] = field(default_factory=list)
 
@@ -206,11 +207,11 @@ async def _seed(api: Clients, people: People) -> Seeded:
 
 def _config() -> SchemathesisConfig:
     """All checks on, both kinds of data, every phase; as many fuzzing examples as the number of cases asks for."""
-    examples = max(3, (CASES - AT_LEAST) // 25)
+    examples = max(20, (CASES - AT_LEAST) // 25)
     return SchemathesisConfig.from_dict(
         {
             "seed": int(os.environ.get("SCHEMA_SEED", "4711")),
-            "workers": 4,
+            "workers": 1,
             "continue-on-failure": True,
             "request-timeout": 15.0,
             "max-stream-events": 1,
@@ -270,6 +271,7 @@ def _note(event: Any, seen: Seen) -> None:
             if node is None or interaction.response is None:
                 continue
             seen.cases += 1
+            seen.slow[node.value.operation.label] += interaction.response.elapsed
             seen.by_phase[event.phase.name.lower()] += 1
             seen.statuses[node.value.operation.label][interaction.response.status_code] += 1
         for case_id, checks in recorder.checks.items():
@@ -293,6 +295,7 @@ async def test_every_operation_keeps_to_the_openapi_document(
     with capsys.disabled():
         phases = ", ".join(f"{count} {name}" for name, count in seen.by_phase.items())
         print(f"\nschema: {seen.cases} cases ({phases}), {len(seen.statuses)} of {operations} operations")
+        print(seen.slow.most_common(12))
         print(f"schema: without a 2xx: {seen.unreached}; failures: {len(seen.failures)}; 5xx: {seen.server_errors}")
     assert not seen.failures, "\n\n".join(seen.failures)
     assert seen.server_errors == []

@@ -1,4 +1,7 @@
-"""Where the servers come from: an address in the environment, else a server of this machine, else a container."""
+"""Where the servers come from: an address in the environment, else a server of this machine, else a container.
+
+TEST_SERVERS=containers asks for containers whatever else there is; RABBITMQ_IMAGE and MONGO_IMAGE name the images.
+"""
 
 import os
 import shutil
@@ -37,6 +40,8 @@ from tests.servers.waiting import eventually_now
 RABBITMQ_IMAGE = "rabbitmq:4-management"
 MONGO_IMAGE = "mongo:8.0"
 CONTAINER_START_TIMEOUT_S = 120
+# Without it, some images' node is a child of shells that pass no signal on: stopping would be killing.
+NODE_AS_PID_1 = REPOSITORY / "deploy" / "containers" / "rabbitmq.sh"
 TOOLS = REPOSITORY / ".run" / "tools"
 
 
@@ -98,6 +103,7 @@ def shared_rabbit(directory: Path) -> Iterator[SharedRabbit]:
         yield _given_rabbit(given)
         return
     try:
+        _require_local_servers()
         rabbitmq.require_installed()
     except StackError as missing:
         with _rabbit_in_container(str(missing)) as server:
@@ -105,6 +111,11 @@ def shared_rabbit(directory: Path) -> Iterator[SharedRabbit]:
         return
     with local_rabbit(directory) as server:
         yield server
+
+
+def _require_local_servers() -> None:
+    if os.environ.get("TEST_SERVERS") == "containers":
+        raise StackError("TEST_SERVERS asks for containers")
 
 
 @contextmanager
@@ -138,6 +149,7 @@ def shared_mongo(directory: Path) -> Iterator[SharedMongo]:
         yield SharedMongo(given, NotOurs())
         return
     try:
+        _require_local_servers()
         binary = mongod_binary.find(TOOLS, Progress())
     except StackError as missing:
         with _mongo_in_container(str(missing)) as server:
@@ -181,6 +193,8 @@ def _rabbit_in_container(why: str) -> Iterator[SharedRabbit]:
     container = _container(os.environ.get("RABBITMQ_IMAGE", RABBITMQ_IMAGE), why)
     container = container.with_bind_ports(5672, amqp_port).with_bind_ports(15672, management_port)
     container = container.with_env("RABBITMQ_DEFAULT_USER", ADMIN).with_env("RABBITMQ_DEFAULT_PASS", PASSWORDS[ADMIN])
+    container = container.with_volume_mapping(str(NODE_AS_PID_1), "/rabbitmq.sh")
+    container = container.with_kwargs(entrypoint=["/bin/sh", "/rabbitmq.sh"])
     management = Management(LOOPBACK, management_port, user=ADMIN, password=PASSWORDS[ADMIN])
 
     def wait_ready() -> None:

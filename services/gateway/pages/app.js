@@ -153,14 +153,17 @@ class App {
     const unread = this.#me?.unread;
     const [name] = this.#where();
     const pages = { customer: ["orders", "messages"], guest: [], seller: ["desk"], admin: ["desk"] }[caller.role] ?? [];
-    const signature = JSON.stringify([lang.tag, live.state, unread, name, location.pathname]);
+    const isConversation = location.pathname.startsWith(`${ROOT}orders/`);
+    const current = isConversation ? "messages" : (name ?? pages[0]);
+    const brand = { customer: "account", seller: "brand.seller", admin: "brand.admin" }[caller.role] ?? "brand";
+    const signature = JSON.stringify([lang.tag, live.state, unread, current]);
     if (header.dataset.signature === signature) return;
     header.dataset.signature = signature;
     const focused = header.contains(document.activeElement) ? document.activeElement.dataset.focus : null;
     fill(
       header,
-      h("p", { class: "brand" }, icon("message"), h("span", {}, lang.t(pages.length === 2 ? "account" : "brand"))),
-      pages.length > 0 && h("nav", { class: "pages", "aria-label": lang.t("pages") }, h("ul", {}, pages.map((page) => this.#pageLink(page, name ?? pages[0], unread)))),
+      h("p", { class: "brand" }, icon("message"), h("span", {}, lang.t(brand))),
+      pages.length > 0 && h("nav", { class: "pages", "aria-label": lang.t("pages") }, h("ul", {}, pages.map((page) => this.#pageLink(page, current, unread)))),
       h("div", { class: "top-end" }, connection(lang, live.state), this.#languageChoice(), caller.role !== "guest" && this.#personTools(caller)),
     );
     if (focused) header.querySelector(`[data-focus="${focused}"]`)?.focus();

@@ -54,7 +54,7 @@ export class Language {
     this.locale = locale;
     this.plurals = new Intl.PluralRules(tag);
     this.numbers = new Intl.NumberFormat(locale);
-    this.times = new Intl.DateTimeFormat(locale, { hour: "numeric", minute: "2-digit" });
+    this.times = new Intl.DateTimeFormat(locale, { timeStyle: "short" });
     this.days = new Intl.DateTimeFormat(locale, { weekday: "long", day: "numeric", month: "long" });
     this.longDays = new Intl.DateTimeFormat(locale, { day: "numeric", month: "long", year: "numeric" });
     this.shortDays = new Intl.DateTimeFormat(locale, { day: "numeric", month: "short" });

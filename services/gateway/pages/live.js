@@ -3,6 +3,7 @@
 const SILENCE_MS = 45_000;
 const LONGEST_PAUSE_MS = 30_000;
 const LEADER_ANSWERS_MS = 2_000;
+const MOST_STANDSTILLS = 3;
 
 /**
  * Listeners get `{kind, data}`. Kinds are the server's (`message.posted`, `dispute.opened`, `dispute.closed`, `message.redacted`,
@@ -130,27 +131,33 @@ export class Live {
     if (this.#leads) this.#tellOthers({ kind: "state", data: state });
   }
 
-  /** Listens until the signal ends it, over as many connections as it takes. */
+  /**
+   * Listens until the signal ends it, over as many connections as it takes. Where connections end again and again at the same event
+   * (one that cannot be delivered), it starts anew after it, and everything is read again.
+   */
   async #lead(signal) {
     this.#leads = true;
     let failures = 0;
+    let standstills = 0;
     while (!signal.aborted) {
-      const resumed = this.#lastId !== null;
+      const resumedAt = this.#lastId;
+      let joined = false;
       try {
         await this.#listen(signal, () => {
-          failures = 0;
+          joined = true;
           this.#become("live");
-          if (!resumed) this.#tell("joined", null);
+          if (resumedAt === null) this.#tellAll(standstills > 0 ? "resync" : "joined", null);
         });
-        failures += 1;
       } catch (error) {
         if (error.isSignedOut) {
           this.#become("signed-out");
           break;
         }
-        failures += 1;
       }
       if (signal.aborted) break;
+      failures = this.#lastId === resumedAt ? failures + 1 : 1;
+      standstills = joined && this.#lastId === resumedAt ? standstills + 1 : 0;
+      if (standstills === MOST_STANDSTILLS) this.#lastId = null;
       this.#become("away");
       await this.#pause(failures, signal);
     }
@@ -198,8 +205,11 @@ export class Live {
       else if (line.startsWith("data: ")) data += line.slice(6);
     }
     if (kind === null) return;
-    const said = JSON.parse(data);
-    this.#tell(kind, said);
-    this.#tellOthers({ kind, data: said });
+    this.#tellAll(kind, JSON.parse(data));
+  }
+
+  #tellAll(kind, data) {
+    this.#tell(kind, data);
+    this.#tellOthers({ kind, data });
   }
 }

@@ -54,10 +54,13 @@ async def get_preferences(_caller: SignedInCaller, token: BearerToken, parts: Th
 async def set_preferences(
     write: WriteRequest, parts: TheParts, chosen: Annotated[ChosenPreferences, json_body(ChosenPreferences)]
 ) -> Response:
-    """What is left out stays as it is."""
-    person = access.with_inbox(write.caller).key
+    """What is left out stays as it is; `"locale": null` goes back to the order's language. A seller's logins share one mailbox."""
     asked = PreferencesToSet(
-        person=person, messages=chosen.mails.messages, disputes=chosen.mails.disputes, locale=chosen.locale
+        person=access.with_inbox(write.caller).mailbox,
+        messages=chosen.mails.messages,
+        disputes=chosen.mails.disputes,
+        locale=chosen.locale,
+        forget_locale="locale" in chosen.model_fields_set and chosen.locale is None,
     )
     return await parts.commands.answer(SetPreferences(**write.heading("preferences.set"), data=asked), write)
 

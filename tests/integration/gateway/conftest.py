@@ -79,22 +79,28 @@ class Seen:
 NewGateway = Callable[..., ServiceProcess]
 
 
+def environment(vhost: Vhost, query_api: QueryApi) -> dict[str, str]:
+    """A gateway's settings."""
+    return {
+        "AMQP_URL": vhost.url("gateway"),
+        "THREADS_URL": f"http://{LOOPBACK}:{query_api.port}",
+        "TOKEN_ISSUER": "shop",
+        "TOKEN_DEMO_SECRET": TOKEN_SECRET,
+        "LINK_SECRET": LINK_SECRET,
+        "COMMAND_ID_SECRET": COMMAND_ID_SECRET,
+    }
+
+
 @pytest.fixture
 def new_gateway(vhost: Vhost, query_api: QueryApi, tmp_path: Path) -> Iterator[NewGateway]:
     """Starts gateways on the test's virtual host: `new_gateway(LIVE_RING_BYTES="10000")`."""
     made: list[ServiceProcess] = []
 
     def make(**settings: str) -> ServiceProcess:
-        environment = {
-            "AMQP_URL": vhost.url("gateway"),
-            "THREADS_URL": f"http://{LOOPBACK}:{query_api.port}",
-            "TOKEN_ISSUER": "shop",
-            "TOKEN_DEMO_SECRET": TOKEN_SECRET,
-            "LINK_SECRET": LINK_SECRET,
-            "COMMAND_ID_SECRET": COMMAND_ID_SECRET,
-        }
         label = f"gateway-{len(made)}"
-        made.append(ServiceProcess("gateway", environment | settings, directory=tmp_path, label=label))
+        made.append(
+            ServiceProcess("gateway", environment(vhost, query_api) | settings, directory=tmp_path, label=label)
+        )
         return made[-1].start()
 
     yield make

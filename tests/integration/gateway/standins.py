@@ -19,12 +19,15 @@ from tests.servers.rabbitmq import Vhost
 Answer = tuple[int, Any, dict[str, str]]
 
 
+ALIVE: dict[str, Answer] = {"/livez": (200, b"{}", {})}
+
+
 @dataclass
 class QueryApi:
     """threads' query API: answers by path, 404 for every other, and what it was asked."""
 
     port: int
-    answers: dict[str, Answer] = field(default_factory=lambda: {"/livez": (200, b"{}", {})})
+    answers: dict[str, Answer] = field(default_factory=lambda: dict(ALIVE))
     asked: list[web.Request] = field(default_factory=list)
     hangs: asyncio.Event = field(default_factory=asyncio.Event)
     hanging: bool = False
@@ -41,6 +44,12 @@ class QueryApi:
         finally:
             self.hangs.set()
             await runner.cleanup()
+
+    def forget(self) -> None:
+        """As it was at first."""
+        self.hangs.set()
+        self.hangs, self.hanging = asyncio.Event(), False
+        self.answers, self.asked = dict(ALIVE), []
 
     async def _answer(self, request: web.Request) -> web.Response:
         if request.path != "/livez":

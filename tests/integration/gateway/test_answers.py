@@ -2,14 +2,45 @@
 
 import re
 import time
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+import aiohttp
 import pytest
 
+from deploy.local.ports import free_port
 from services.gateway.app import undressed
 from shared.tokens import mint_guest_link, mint_guest_session
-from tests.integration.gateway.conftest import LINK_SECRET, Api, NewGateway, Seen, guest, token
+from tests.integration.gateway.conftest import LINK_SECRET, Api, NewGateway, Seen, environment, guest, token
 from tests.integration.gateway.standins import QueryApi
+from tests.servers.rabbitmq import SharedRabbit, make_vhost
+from tests.servers.services import ServiceProcess
+
+
+@pytest.fixture(scope="module")
+async def standing(
+    rabbitmq_server: SharedRabbit, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[tuple[ServiceProcess, QueryApi]]:
+    """One gateway for all of this module: nothing here stops a server, or looks into a queue."""
+    vhost = make_vhost(rabbitmq_server)
+    async with QueryApi(free_port()).serving() as serving:
+        gateway = ServiceProcess(
+            "gateway", environment(vhost, serving), directory=tmp_path_factory.mktemp("gateway")
+        ).start()
+        yield await gateway.ready(), serving
+        gateway.kill()
+    vhost.delete()
+
+
+@pytest.fixture
+def query_api(standing: tuple[ServiceProcess, QueryApi]) -> Iterator[QueryApi]:
+    yield standing[1]
+    standing[1].forget()
+
+
+@pytest.fixture
+def api(standing: tuple[ServiceProcess, QueryApi], session: aiohttp.ClientSession) -> Api:
+    return Api(standing[0], session)
 
 
 async def test_a_question_is_passed_on_as_it_was_validated_with_the_callers_own_token(
@@ -154,7 +185,7 @@ async def test_other_origins_may_call_only_where_they_are_named(new_gateway: New
 async def test_the_documentation_needs_no_other_server(api: Api) -> None:
     page = await api.call("GET", "/docs")
     document = await api.call("GET", "/openapi.json")
-    assert (page.status, b"<script" in page.body, b"https://" in page.body.split(b"Schemas")[0]) == (200, False, False)
+    assert (page.status, b"<script" in page.body, b'="http' in page.body) == (200, False, False)
     assert "default-src 'none'" in page.headers["Content-Security-Policy"]
     assert document.json["openapi"].startswith("3.1")
     for path in document.json["paths"]:
@@ -177,7 +208,7 @@ def operations() -> list[tuple[str, str, dict[str, Any]]]:
 
 
 def test_every_operation_says_what_can_come_back() -> None:
-    assert len(operations()) >= 27
+    assert len(operations()) >= 26
     for method, path, operation in operations():
         assert operation["operationId"], path
         problems = [

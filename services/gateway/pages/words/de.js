@@ -1,6 +1,8 @@
 // German.
 export default {
   brand: "Nachrichten",
+  "brand.seller": "Verkäuferbereich",
+  "brand.admin": "Shop-Team",
   account: "Mein Konto",
   pages: "Seiten",
   orders: "Bestellungen",
@@ -28,7 +30,7 @@ export default {
   "filter.unread": "Ungelesen",
   "filter.with_messages": "Mit Nachrichten",
   "filter.disputed": "Mit Streitfall",
-  "filter.waiting": "Warten am längsten",
+  "filter.waiting": "Längste Wartezeit",
 
   order: "Bestellung {id}",
   order_number: "Bestellnummer",

@@ -1,6 +1,8 @@
 // English.
 export default {
   brand: "Messages",
+  "brand.seller": "Seller desk",
+  "brand.admin": "Shop desk",
   account: "My account",
   pages: "Pages",
   orders: "Orders",
@@ -28,7 +30,7 @@ export default {
   "filter.unread": "Unread",
   "filter.with_messages": "With messages",
   "filter.disputed": "In dispute",
-  "filter.waiting": "Waiting longest",
+  "filter.waiting": "Longest wait",
 
   order: "Order {id}",
   order_number: "Order number",

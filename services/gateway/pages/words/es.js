@@ -1,6 +1,8 @@
 // Spanish.
 export default {
   brand: "Mensajes",
+  "brand.seller": "Área del vendedor",
+  "brand.admin": "Equipo de la tienda",
   account: "Mi cuenta",
   pages: "Páginas",
   orders: "Pedidos",
@@ -28,7 +30,7 @@ export default {
   "filter.unread": "Sin leer",
   "filter.with_messages": "Con mensajes",
   "filter.disputed": "En disputa",
-  "filter.waiting": "Más tiempo en espera",
+  "filter.waiting": "Mayor espera",
 
   order: "Pedido {id}",
   order_number: "Número de pedido",

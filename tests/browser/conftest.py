@@ -1,0 +1,99 @@
+"""Fixtures of the browser tests: Debian's Chromium, driven by Playwright, and one Parley for all of them."""
+
+import os
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+from playwright.async_api import Browser, async_playwright
+
+from tests.browser.front import Front
+from tests.browser.shop_site import ShopSite
+from tests.servers.mongodb import FreshDatabases, SharedMongo
+from tests.servers.parley import Parley
+from tests.servers.rabbitmq import SharedRabbit, make_vhost
+from tests.servers.smtp import SmtpServer
+
+PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+MISSING = "Chromium is not installed, so the pages were NOT tested in a browser; install it with  apt-get install chromium"
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The program. Where there is none, browser tests are skipped and say so; with CI=true they fail."""
+    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, PROGRAMS)), None)
+    if found is not None:
+        return found
+    if os.environ.get("CI") == "true":
+        pytest.fail(MISSING, pytrace=False)
+    pytest.skip(MISSING)
+
+
+@pytest.fixture(scope="package")
+async def browser(chromium: str) -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture(scope="package")
+async def shop_site() -> AsyncIterator[ShopSite]:
+    """A shop's own site, on another origin than Parley's."""
+    async with ShopSite() as site:
+        yield site
+
+
+@pytest.fixture(scope="package")
+def one_smtp() -> Iterator[SmtpServer]:
+    server = SmtpServer()
+    server.start()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="package")
+async def one_parley(
+    chromium: str,  # first: without a browser there is nothing to start servers for
+    rabbitmq_server: SharedRabbit,
+    mongo_server: SharedMongo,
+    one_smtp: SmtpServer,
+    shop_site: ShopSite,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[Parley]:
+    """One Parley for all browser tests; the shop's site may call its API."""
+    vhost, databases = make_vhost(rabbitmq_server), FreshDatabases(mongo_server)
+    directory: Path = tmp_path_factory.mktemp("browser")
+    parley = Parley(vhost=vhost, mongo=mongo_server, databases=databases, smtp=one_smtp, directory=directory)
+    parley.start("threads", "notifier")
+    parley.start("gateway", CORS_ORIGINS=shop_site.origin)
+    try:
+        await parley.ready()
+        yield parley
+    finally:
+        parley.kill()
+        vhost.delete()
+        databases.drop()
+
+
+@pytest.fixture
+async def front(one_parley: Parley, browser: Browser) -> AsyncIterator[Front]:
+    """The shop's people in front of browsers. What goes wrong in any of their pages fails the test."""
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=40)) as http:
+        front = Front(one_parley, browser, http, numbers=next(NUMBERS))
+        yield front
+        await front.leave()
+
+
+NUMBERS = iter(range(1_000, 1_000_000, 1_000))
