@@ -151,13 +151,12 @@ export class Desk {
           h("span", { class: "chips" }, unreadBadge(lang, thread.unread), disputeChip(lang, thread.dispute), this.#waitingChip(thread)),
         ),
       );
-    const ago = thread.waiting_since ? lang.ago(thread.waiting_since) : "";
-    return { signature: JSON.stringify([lang.tag, order, thread, isOpen, isSelected, to, ago]), make };
+    return { signature: JSON.stringify([lang.tag, order, thread, isOpen, isSelected, to]), make };
   }
 
   #waitingChip(thread) {
     const lang = this.#lang;
-    return thread.waiting_since && h("span", { class: "chip", title: lang.moment(thread.waiting_since) }, icon("clock"), lang.t("waiting_since", { ago: lang.ago(thread.waiting_since) }));
+    return thread.waiting_since && h("span", { class: "chip", title: lang.moment(thread.waiting_since) }, icon("clock"), lang.t("waiting_since", { when: lang.brief(thread.waiting_since) }));
   }
 
   #select(orderId, is) {

@@ -128,5 +128,5 @@ function refusal({ lang, item, actions }) {
 /** A problem in the reader's language; what is particular to this one case comes from the server. */
 export function reasonOf(lang, problem) {
   const words = lang.words[`problem.${problem?.code}`] ?? lang.t("problem.internal");
-  return problem?.code === "invalid_request" ? `${words} ${problem.detail ?? ""}` : words;
+  return ["invalid_request", "conflict"].includes(problem?.code) ? `${words} ${problem.detail ?? problem.message ?? ""}` : words;
 }

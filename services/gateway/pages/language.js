@@ -61,7 +61,6 @@ export class Language {
     this.shortDaysOfYears = new Intl.DateTimeFormat(locale, { day: "numeric", month: "short", year: "numeric" });
     this.moments = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" });
     this.relative = new Intl.RelativeTimeFormat(tag, { numeric: "auto" });
-    this.spans = new Intl.RelativeTimeFormat(tag, { numeric: "always", style: "short" });
   }
 
   /** The words under this key with their places filled in; where they depend on a number, it is `n`. */
@@ -114,14 +113,6 @@ export class Language {
     const date = new Date(moment);
     if (midnight(date) === midnight(new Date())) return this.time(date);
     return (date.getFullYear() === new Date().getFullYear() ? this.shortDays : this.shortDaysOfYears).format(date);
-  }
-
-  /** "5 min. ago", "3 hr. ago", "2 days ago". */
-  ago(moment) {
-    const minutes = Math.max(0, Math.round((Date.now() - new Date(moment)) / 60_000));
-    if (minutes < 60) return this.spans.format(-minutes, "minute");
-    if (minutes < 48 * 60) return this.spans.format(-Math.round(minutes / 60), "hour");
-    return this.spans.format(-Math.round(minutes / 1440), "day");
   }
 }
 

@@ -156,15 +156,16 @@ async def test_badges_count_up_to_a_hundred_threads(shop: Shop, ask: Ask) -> Non
     assert exactly == {"threads": 100, "messages": 100, "more": False}
 
 
-async def test_preferences_are_the_persons_own_or_the_defaults(stored: Database, ask: Ask) -> None:
-    chosen = {"_id": "seller:anna", "stamp": "1", "messages": False, "disputes": True, "locale": "de"}
+async def test_preferences_are_the_mailboxs_own_or_the_defaults(stored: Database, ask: Ask) -> None:
+    chosen = {"_id": "seller:s-1", "stamp": "1", "messages": False, "disputes": True, "locale": "de"}
     await stored["preferences"].insert_one(chosen)
 
     assert (await ask(seller("anna")).get("/v1/me/preferences")).json == {
         "mails": {"messages": False, "disputes": True},
         "locale": "de",
     }
-    assert (await ask(seller("bert")).get("/v1/me/preferences")).json["mails"]["messages"] is True
+    assert (await ask(seller("bert")).get("/v1/me/preferences")).json["mails"]["messages"] is False
+    assert (await ask(seller("carl", of="s-2")).get("/v1/me/preferences")).json["mails"]["messages"] is True
 
 
 async def test_a_command_that_made_an_entry_is_done_with_the_message_as_its_author_sees_it(

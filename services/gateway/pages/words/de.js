@@ -45,7 +45,7 @@ export default {
   n_new: { one: "{n} neu", other: "{n} neu" },
   n_new_messages: { one: "{n} neue Nachricht", other: "{n} neue Nachrichten" },
   in_dispute: "Streitfall",
-  waiting_since: "Wartet, {ago}",
+  waiting_since: "Wartet seit {when}",
 
   "status.placed": "Bestellt",
   "status.paid": "Bezahlt",
@@ -169,7 +169,7 @@ export default {
   "problem.forbidden": "Das dürfen Sie nicht.",
   "problem.not_allowed": "Das dürfen Sie hier nicht.",
   "problem.not_found": "Diese Bestellung gibt es für Sie nicht.",
-  "problem.conflict": "Der Streitfall ist inzwischen in einem anderen Zustand.",
+  "problem.conflict": "So, wie es jetzt steht, geht das nicht.",
   "problem.precondition_failed": "Der Streitfall hat sich inzwischen geändert. Sehen Sie noch einmal nach, bevor Sie es wiederholen.",
   "problem.idempotency_conflict": "Unter derselben Nummer wurde etwas anderes gesendet.",
   "problem.too_large": "Es ist zu lang.",

@@ -45,7 +45,7 @@ export default {
   n_new: { one: "{n} new", other: "{n} new" },
   n_new_messages: { one: "{n} new message", other: "{n} new messages" },
   in_dispute: "In dispute",
-  waiting_since: "Waiting, {ago}",
+  waiting_since: "Waiting since {when}",
 
   "status.placed": "Placed",
   "status.paid": "Paid",
@@ -169,7 +169,7 @@ export default {
   "problem.forbidden": "You may not do that.",
   "problem.not_allowed": "You may not do that here.",
   "problem.not_found": "There is no such order for you.",
-  "problem.conflict": "The dispute is in another state by now.",
+  "problem.conflict": "That is not possible as things stand.",
   "problem.precondition_failed": "The dispute has changed since you looked. Look again before you repeat it.",
   "problem.idempotency_conflict": "Something else was sent under the same number.",
   "problem.too_large": "It is too long.",

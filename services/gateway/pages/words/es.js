@@ -45,7 +45,7 @@ export default {
   n_new: { one: "{n} nuevo", other: "{n} nuevos" },
   n_new_messages: { one: "{n} mensaje nuevo", other: "{n} mensajes nuevos" },
   in_dispute: "En disputa",
-  waiting_since: "En espera, {ago}",
+  waiting_since: "En espera desde {when}",
 
   "status.placed": "Realizado",
   "status.paid": "Pagado",
@@ -169,7 +169,7 @@ export default {
   "problem.forbidden": "No tiene permiso para eso.",
   "problem.not_allowed": "Aquí no tiene permiso para eso.",
   "problem.not_found": "Ese pedido no existe para usted.",
-  "problem.conflict": "La disputa está ahora en otro estado.",
+  "problem.conflict": "Tal como están las cosas, eso no es posible.",
   "problem.precondition_failed": "La disputa ha cambiado desde que la miró. Mírela de nuevo antes de repetirlo.",
   "problem.idempotency_conflict": "Con el mismo número se envió otra cosa.",
   "problem.too_large": "Es demasiado largo.",
