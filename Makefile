@@ -10,10 +10,10 @@ PY := $(VENV)/bin/python
 RUN_DIR ?= .run
 UV_VERSION := 0.13.9
 
-.PHONY: help run demo token test lint docs lock venv ready clean
+.PHONY: help run demo token test lint docs chaos ctl bench-lists lock venv ready clean
 
 help: ## This list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 run: ready ## Everything for real on this machine, until Ctrl-C (RUN_DIR, GATEWAY_PORT, MAIL_DELAY, …)
 	@exec $(PY) -m deploy.local
@@ -36,6 +36,15 @@ lint: venv ## Style, types, and which part may import which
 docs: venv ## docs/asyncapi.yaml and docs/openapi.yaml anew, from the code
 	@$(PY) -m deploy.asyncapi >docs/.new && mv docs/.new docs/asyncapi.yaml
 	@$(PY) -m services.gateway.openapi >docs/.new && mv docs/.new docs/openapi.yaml
+
+chaos: ready ## Load and faults, then an audit of every promise (DURATION_S=120 SEED= FAULTS= RATE=)
+	@$(PY) -m tests.chaos
+
+ctl: venv ## The operator's tool on the running stack: make ctl DO="dead list" (trace ID, audit, rebuild, mails list, …)
+	@$(PY) -m deploy.ctl $(DO)
+
+bench-lists: ready ## First pages and badges at 10^3 and at 10^6 threads
+	@$(PY) -m bench.lists
 
 lock: ## The pinned requirements anew, from requirements/*.in
 	@test -x .run/tools/uv/bin/uv || $(PYTHON) -m venv .run/tools/uv
