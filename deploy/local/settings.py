@@ -51,6 +51,11 @@ class LocalSettings:
         return self.address("GATEWAY_PORT")
 
     @property
+    def login_url(self) -> str:
+        """The pages' demo login; it takes a token in the fragment, which browsers send to nobody."""
+        return f"{self.gateway_url}/pages/login"
+
+    @property
     def threads_url(self) -> str:
         return self.address("THREADS_PORT")
 

@@ -26,13 +26,20 @@ class TokenMint:
     def __init__(self, credentials: Credentials) -> None:
         self._credentials = credentials
 
-    def mint(self, role: str, person: str, *, name: str | None = None, seller_id: str | None = None) -> str:
-        """A token for this person, good for twelve hours. A seller's `seller_id` is the person's id where none is given."""
+    def mint(
+        self, role: str, person: str, *, name: str | None = None, seller_id: str | None = None, email: str | None = None
+    ) -> str:
+        """A token for this person, good for twelve hours. A seller's `seller_id` is the person's id where none is given.
+
+        `email` is where mails about threads go that an administrator watches.
+        """
         now = int(time.time())
         claims: dict[str, str | int] = {"iss": ISSUER, "aud": AUDIENCE, "iat": now, "exp": now + LIFE_S}
         claims |= {"sub": person, "role": role, "name": name or person}
         if role == "seller":
             claims["seller_id"] = seller_id or person
+        if email is not None:
+            claims["email"] = email
         return jwt.encode(claims, self._credentials.token_secret, algorithm="HS256")
 
     def mint_guest(self, order_id: str, *, person: str = "guest", name: str = "Guest") -> str:

@@ -1,6 +1,7 @@
 """What `make run` prints when everything runs: addresses, tokens, and what to type next."""
 
 from deploy.local.credentials import Credentials
+from deploy.local.services import SHOP_ADDRESS
 from deploy.local.settings import LocalSettings
 from deploy.local.shop import ShopOrder
 from deploy.local.tokens import TokenMint
@@ -11,6 +12,7 @@ def welcome(settings: LocalSettings, credentials: Credentials, orders: list[Shop
     order, mint = orders[0], TokenMint(credentials)
     customer = mint.mint("customer", order.customer.id, name=order.customer.name)
     seller = mint.mint("seller", f"{order.seller.id}-login", name=order.seller.name, seller_id=order.seller.id)
+    admin = mint.mint("admin", "a-1", name="Shop staff", email=SHOP_ADDRESS)
     messages = f"{settings.gateway_url}/v1/orders/{order.order_id}/messages"
     lines = [
         "",
@@ -22,11 +24,17 @@ def welcome(settings: LocalSettings, credentials: Credentials, orders: list[Shop
         f"  MongoDB            {settings.mongo_url}",
         f"  logs               {settings.run_directory}/log",
         "",
+        "Pages, signed in as (each in a window of its own, or a private one):",
+        "",
+        f"  {order.customer.name} (customer)    {settings.login_url}#token={customer}",
+        f"  {order.seller.name} (seller)    {settings.login_url}#token={seller}",
+        f"  Shop staff (admin)    {settings.login_url}#token={admin}",
+        "",
         "Tokens, good for twelve hours (more with  make token ROLE=… ID=…):",
         "",
         f"  CUSTOMER={customer}",
         f"  SELLER={seller}",
-        f"  ADMIN={mint.mint('admin', 'a-1', name='Shop staff')}",
+        f"  ADMIN={admin}",
         f"  SHOP={mint.mint('service', 'demo-shop', name='Demo shop')}",
         "",
         "Try, with those set in a second terminal:",

@@ -26,7 +26,9 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
-MISSING = "Chromium is not installed, so the pages were NOT tested in a browser; install it with  apt-get install chromium"
+MISSING = (
+    "Chromium is not installed, so the pages were NOT tested in a browser; install it with  apt-get install chromium"
+)
 
 
 @pytest.fixture(scope="session")

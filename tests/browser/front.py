@@ -130,6 +130,10 @@ class Front:
     def address(self, path: str) -> str:
         return f"{self.parley.gateway_url}/pages/{path}"
 
+    def admin_with_address(self) -> str:
+        """An administrator's token with the e-mail address that watching needs."""
+        return self.parley.mint.mint("admin", "a-1", name="Shop staff", email="staff@shop.example")
+
     async def leave(self, *, check: Callable[[Visit], None] = Visit.require_no_trouble) -> None:
         """Closes every browser; raises AssertionError for what went wrong in one."""
         visits, self._visits = self._visits, []

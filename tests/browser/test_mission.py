@@ -97,7 +97,9 @@ async def test_looking_at_a_list_reads_nothing_and_looking_at_the_messages_does(
 
 
 async def test_a_seller_marks_conversations_read_and_unread(front: Front) -> None:
-    orders = [await front.order(customer=f"c-marks-{each}", seller="s-marks", customer_name=f"C{each}") for each in "ab"]
+    orders = [
+        await front.order(customer=f"c-marks-{each}", seller="s-marks", customer_name=f"C{each}") for each in "ab"
+    ]
     for order, name in zip(orders, "ab", strict=True):
         await front.post(front.parley.customer(f"c-marks-{name}", f"C{name}"), order, "Hello?")
     token = front.parley.seller("s-marks")
@@ -119,7 +121,7 @@ async def test_a_seller_marks_conversations_read_and_unread(front: Front) -> Non
 async def test_an_admin_watches_a_thread_and_takes_a_text_out(front: Front) -> None:
     order = await front.order(customer="c-admin", seller="s-admin", customer_name="Zoe Admined")
     await front.post(front.parley.customer("c-admin", "Zoe Admined"), order, "My card is 4111 1111 1111 1111.")
-    admin = (await front.visit(front.parley.admin(), f"desk/{order}")).page
+    admin = (await front.visit(front.admin_with_address(), f"desk/{order}")).page
     customer = (await front.visit(front.parley.customer("c-admin"), f"orders/{order}")).page
     await expect(customer.locator(".bubble")).to_have_text("My card is 4111 1111 1111 1111.")
 
