@@ -4,13 +4,12 @@ import asyncio
 import os
 import secrets
 import sys
-import time
-from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
 from deploy.local.demo_api import CaughtMails, Json, ParleyApi, SeenMail, StepFailed, poll, session
+from deploy.local.demo_dispute import DisputeStory
+from deploy.local.demo_steps import require, step
 from deploy.local.demo_target import DemoTarget
 from deploy.local.demo_timing import in_ms, time_to_mail, time_to_readable
 from deploy.local.errors import StackError
@@ -19,8 +18,6 @@ from deploy.local.shop import ShopOrder, demo_orders, orders_in, publish_orders
 VISIBLE_TIMEOUT_S = 60.0
 MAIL_PATIENCE_S = 20.0
 ASK_AT_ONCE = 20
-
-T = TypeVar("T")
 
 
 @dataclass
@@ -54,7 +51,9 @@ class Demo:
         answer = await step(f"{order.seller.name} (seller) answers", self.answer())
         mail = await step(f"one e-mail to {order.customer.email}", self.wait_mail(answer))
         print(f"      subject: {mail.subject}")
+        await step("My account > Orders and > Messages show the new message, and a badge", self.see_new())
         await step(f"{order.customer.name} (customer) reads the history", self.read_as_customer(question, answer))
+        await DisputeStory(order, self.api, self.mails, mark=self.mark, patience_s=self.patience_s).run()
         await self.measure()
 
     async def publish(self) -> str:
@@ -92,11 +91,14 @@ class Demo:
         text = f"Good day! It left our house this morning. ({self.mark})"
         return await self.api.post_message(self.api.seller_of(self.order), self.order.order_id, text)
 
+    @property
+    def patience_s(self) -> float:
+        return self.target.mail_delay_s + MAIL_PATIENCE_S
+
     async def wait_mail(self, answer: Json) -> SeenMail:
         """The mail about the answer: one, to the customer alone, with the text in both its parts."""
-        patience_s = self.target.mail_delay_s + MAIL_PATIENCE_S
         text = str(answer["text"])
-        found = await poll(lambda: self.mails.holding(text), timeout_s=patience_s, every_s=0.1, what="the e-mail")
+        found = await poll(lambda: self.mails.holding(text), timeout_s=self.patience_s, every_s=0.1, what="the e-mail")
         mail = found[0]
         require(len(found) == 1, f"{len(found)} mails hold the answer")
         require(mail.recipients == (self.order.customer.email,), f"it went to {mail.recipients}")
@@ -105,6 +107,15 @@ class Demo:
         require(bool(mail.headers.get("message-id")), "it has no Message-ID")
         require(mail.headers.get("auto-submitted") == "auto-generated", "it does not say that it is automatic")
         return mail
+
+    async def see_new(self) -> None:
+        token, order_id = self.api.customer_of(self.order), self.order.order_id
+        for path in ("/v1/orders?filter=unread&limit=100", "/v1/threads?filter=unread&limit=100"):
+            _, page = await self.api.get(token, path)
+            rows = [row for row in page["items"] if row["order"]["order_id"] == order_id]
+            require(bool(rows) and rows[0]["thread"]["unread"] >= 1, f"{path} does not show it")
+        _, me = await self.api.get(token, "/v1/me")
+        require(me["unread"]["messages"] >= 1, "the badge does not count it")
 
     async def read_as_customer(self, question: Json, answer: Json) -> None:
         token, order_id = self.api.customer_of(self.order), self.order.order_id
@@ -126,22 +137,6 @@ class Demo:
         await self.mails.ignore_present()
         mailed = await time_to_mail(self.api, self.mails, self.mailable, mail_delay_s=delay_s)
         print(f"      seller's POST until mail taken  {in_ms(mailed)}, of which MAIL_DELAY is {delay_s * 1000:g} ms")
-
-
-async def step(what: str, work: Awaitable[T]) -> T:
-    """Does one step and prints it with its time. Raises StepFailed, naming the step."""
-    started = time.perf_counter()
-    try:
-        result = await work
-    except StackError as failed:
-        raise StepFailed(f"{what}: FAILED, {failed}") from None
-    print(f"  ok  {what}  [{(time.perf_counter() - started) * 1000:.0f} ms]", flush=True)
-    return result
-
-
-def require(condition: bool, otherwise: str) -> None:
-    if not condition:
-        raise StepFailed(otherwise)
 
 
 async def tell(target: DemoTarget, orders: list[ShopOrder]) -> None:

@@ -43,8 +43,18 @@ class ParleyApi:
         seller = order.seller
         return self._mint.mint("seller", f"{seller.id}-login", name=seller.name, seller_id=seller.id)
 
+    def admin(self) -> str:
+        return self._mint.mint("admin", "a-1", name="Shop staff")
+
     async def get(self, token: str, path: str) -> tuple[int, Json]:
         return await self._call("GET", token, path)
+
+    async def write(self, token: str, path: str, body: Json) -> tuple[int, Json]:
+        """A POST under a key of its own; an answer 202 is followed until there is an outcome."""
+        status, answer = await self._call("POST", token, path, body, key=str(uuid.uuid4()))
+        if status == 202 and "command_id" in answer:
+            return 200, await self._outcome(token, str(answer["command_id"]))
+        return status, answer
 
     async def order_version(self, order: ShopOrder) -> int | None:
         """The version that its customer sees; None where they see no such order."""
