@@ -29,6 +29,7 @@ RECONNECT_S: Final = 1
 PUBLISH_DEADLINE_S: Final = 10.0
 MAX_IN_FLIGHT: Final = 512
 PERSISTENT: Final = 2
+UNBLOCKED_LIMIT_S: Final = 0.2
 HOLD_PAUSE_S: Final = 0.5
 HOLD_PAUSE_MAX_S: Final = 5.0
 MAX_DETAIL_CHARACTERS: Final = 4_000
@@ -124,6 +125,18 @@ class Publisher:
             and self._connection.connected.is_set()
             and not self._channel.is_closed
         )
+
+    async def trouble(self) -> str | None:
+        """Why publishing would not work now, None where it would: a blocked connection (RabbitMQ's alarms) is one of the reasons."""
+        transport = None if self._connection is None else self._connection.transport
+        if not self.is_connected or transport is None:
+            return "not connected"
+        try:
+            async with asyncio.timeout(UNBLOCKED_LIMIT_S):
+                await transport.ready()
+        except TimeoutError:
+            return "blocked by RabbitMQ: it is out of memory or disk space"
+        return None
 
     async def publish(self, message: Outgoing, *, deadline_s: float | None = None) -> None:
         """Returns once RabbitMQ has confirmed the message.
@@ -294,8 +307,16 @@ class Settler:
     with its traceback. A delivery is acknowledged only after its copy is confirmed elsewhere.
     """
 
-    def __init__(self, *, publisher: Publisher, queue: WorkQueue, away: tuple[type[Exception], ...]) -> None:
-        self._publisher, self._queue, self._away = publisher, queue, away
+    def __init__(
+        self,
+        *,
+        publisher: Publisher,
+        queue: WorkQueue,
+        away: tuple[type[Exception], ...],
+        on_dead: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`on_dead` is called for each delivery that is given up, to be counted."""
+        self._publisher, self._queue, self._away, self._on_dead = publisher, queue, away, on_dead
 
     async def settle(self, message: AbstractIncomingMessage, work: Work) -> None:
         outgoing = await self._outcome(message, work)
@@ -330,4 +351,5 @@ class Settler:
 
     def _dead(self, message: AbstractIncomingMessage, reason: str, detail: str) -> Outgoing:
         log.error("dead_lettered", queue=self._queue.name, message_id=message.message_id, reason=reason)
+        self._on_dead()
         return dead_letter(message, self._queue, reason, detail)

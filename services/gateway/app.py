@@ -27,7 +27,7 @@ from services.gateway.routes import disputes, links, live, marks, orders, person
 from services.gateway.routes import threads as thread_routes
 from services.gateway.settings import GatewaySettings
 from services.gateway.threads import Threads
-from shared import jwks, probes
+from shared import jwks, probes, process
 from shared.delivery import Publisher
 from shared.probes import Check, Probes
 
@@ -67,7 +67,8 @@ def build(settings: GatewaySettings) -> FastAPI:
             reading = [asyncio.create_task(replies.run()), asyncio.create_task(parts.feed.run())]
             _on_signal_to_stop(parts.clients.end_all)
             try:
-                yield
+                async with process.watched(figures.registry):
+                    yield
             finally:
                 for task in reading:
                     task.cancel()

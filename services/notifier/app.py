@@ -26,7 +26,7 @@ from services.notifier.rendering import MailSettings, Renderer
 from services.notifier.sender import Limits, Sender
 from services.notifier.settings import Settings
 from services.notifier.smtp import Server
-from shared import mongo, probes
+from shared import mongo, probes, process
 from shared.delivery import Publisher, Settler
 from shared.mongo import MONGO_AWAY, Document
 
@@ -80,7 +80,7 @@ class Notifier:
         return None if self.prepared else "the indexes are not made yet"
 
     async def rabbitmq_is_connected(self) -> str | None:
-        return None if self.publisher.is_connected else "not connected"
+        return await self.publisher.trouble()
 
     async def sender_runs(self) -> str | None:
         return None if self.sender.is_running else "not running"
@@ -100,7 +100,7 @@ def assemble(settings: Settings, registry: CollectorRegistry) -> Notifier:
     notifications = Notifications(
         mails=mails, known=known, metrics=metrics, delay_s=settings.mail_delay, on_due=sender.wake
     )
-    settler = Settler(publisher=publisher, queue=QUEUE, away=MONGO_AWAY)
+    settler = Settler(publisher=publisher, queue=QUEUE, away=MONGO_AWAY, on_dead=metrics.dead_letters.labels(QUEUE.name).inc)
     consumer = Consumer(amqp_url, settler=settler, handle=notifications.handle, prefetch=settings.prefetch)
     return Notifier(
         client=client,
@@ -185,7 +185,8 @@ def build(settings: Settings) -> FastAPI:
         )
         await notifier.start()
         try:
-            yield
+            async with process.watched(registry):
+                yield
         finally:
             await notifier.stop()
 

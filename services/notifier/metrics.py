@@ -2,6 +2,8 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from shared.topology import NOTIFIER_QUEUE
+
 _SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
@@ -27,4 +29,12 @@ class Metrics:
         self.send_s = Histogram(
             "notifier_send_seconds", "From the lease of a mail to its end", buckets=_SECONDS, registry=registry
         )
+        self.accepted_to_sent_s = Histogram(
+            "notifier_accepted_to_sent_seconds",
+            "From the gateway's accepting the first entry in a mail to the mail server's accepting the mail, MAIL_DELAY included",
+            buckets=(*_SECONDS, 300, 3600, 86_400),
+            registry=registry,
+        )
+        self.dead_letters = Counter("notifier_dead_letters", "Deliveries dead-lettered", ["queue"], registry=registry)
+        self.dead_letters.labels(NOTIFIER_QUEUE)
         self.server_up.set(1)

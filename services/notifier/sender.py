@@ -182,6 +182,9 @@ class Sender:
                 await asyncio.sleep(MARK_PAUSE_S)
         self._count(state, ambiguous=isinstance(outcome, Unknown))
         lease = sending.lease
+        if state == "sent":
+            first = min(entry["at"] for entry in lease.document["entries"])
+            self._metrics.accepted_to_sent_s.observe((datetime.now(UTC) - first).total_seconds())
         log.info(f"mail_{outcome.name}", mail_id=lease.mail_id, fence=lease.fence, state=state, reason=outcome.reason)
 
     def _count(self, state: MailState | None, *, ambiguous: bool) -> None:

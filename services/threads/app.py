@@ -33,7 +33,7 @@ from services.threads.replies import Replies
 from services.threads.settings import Settings
 from services.threads.sweeper import Sweeper
 from services.threads.writer import Writer
-from shared import jwks, probes
+from shared import jwks, probes, process
 from shared.delivery import Publisher
 from shared.mongo import Database, connect, database, is_away
 from shared.probes import Check, Probes
@@ -78,7 +78,8 @@ def build(settings: Settings) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         running = asyncio.create_task(worker.run(store) if worker is not None else _until_indexed(store))
         try:
-            yield
+            async with process.watched(registry):
+                yield
         finally:
             if worker is not None:
                 await worker.stop(within_s=settings.shutdown_grace_s)
@@ -127,7 +128,12 @@ def build_worker(settings: Settings, store: Database, metrics: Metrics) -> Worke
         commands=CommandConsumer(
             amqp_url, committer=committer, publisher=publisher, metrics=metrics, group_max=settings.group_max
         ),
-        order_events=order_events.subscribe(amqp_url, handler=handler, publisher=publisher),
+        order_events=order_events.subscribe(
+            amqp_url,
+            handler=handler,
+            publisher=publisher,
+            on_dead=metrics.dead_letters.labels(order_events.QUEUE.name).inc,
+        ),
         sweeper=Sweeper(entries=entries, orders=orders, finisher=finisher, metrics=metrics),
     )
 
@@ -157,7 +163,7 @@ def _checks(client: AsyncMongoClient[dict[str, Any]], worker: Worker | None) -> 
         return None
 
     async def rabbitmq() -> str | None:
-        return None if worker is None or worker.publisher.is_connected else "not connected"
+        return None if worker is None else await worker.publisher.trouble()
 
     async def consumers() -> str | None:
         return None if worker is None or worker.commands.is_consuming else "not consuming commands"

@@ -71,12 +71,16 @@ class Committer:
             await self.commit(copies)
 
     async def _commit(self, works: list[Work]) -> None:
-        group = _Group()
-        fresh = await self._set_known_aside(works, group)
-        held_back = await self._commit_entries([work for work in fresh if work.makes_entry], group)
-        await self._finish(group)
+        group, stage = _Group(), self._metrics.stage_seconds
+        with stage.labels("look_up").time():
+            fresh = await self._set_known_aside(works, group)
+        with stage.labels("write").time():
+            held_back = await self._commit_entries([work for work in fresh if work.makes_entry], group)
+        with stage.labels("finish").time():
+            await self._finish(group)
         await self._commit_waiting(held_back)
-        await asyncio.gather(*(self._apply(work) for work in fresh if not work.makes_entry))
+        with stage.labels("effects").time():
+            await asyncio.gather(*(self._apply(work) for work in fresh if not work.makes_entry))
 
     async def park(self, work: Work) -> None:
         """Says of a command that goes to the dead-letter queue that it is parked there, to whoever waits or asks."""
@@ -127,6 +131,7 @@ class Committer:
         group.parties |= written.parties
         for work, entry in written.entries:
             self._metrics.commands.labels("applied").inc()
+            self._metrics.accepted_to_committed.observe((entry.committed_at - work.command.time).total_seconds())
             group.entries[entry.id] = entry
             group.answered_by_entry[entry.id] = work
         await self._refuse(written.refused)

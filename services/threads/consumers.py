@@ -45,6 +45,11 @@ class CommandConsumer:
         self._stopping = False
         self._connection: asyncio.Task[None] | None = None
         self._work: asyncio.Task[None] | None = None
+        self._oldest: datetime | None = None
+        metrics.oldest_command.set_function(self._oldest_age_s)
+
+    def _oldest_age_s(self) -> float:
+        return 0.0 if self._oldest is None else (datetime.now(UTC) - self._oldest).total_seconds()
 
     def start(self) -> None:
         self._connection = asyncio.create_task(keep_connected(self._url, "threads commands", self._serve))
@@ -132,7 +137,11 @@ class CommandConsumer:
         with self._metrics.group_seconds.time():
             self._metrics.group_size.observe(len(group))
             works = [work for delivery in group if (work := await self._taken(delivery.message)) is not None]
-            await self._commit_held(works)
+            self._oldest = min((work.command.time for work in works), default=None)
+            try:
+                await self._commit_held(works)
+            finally:
+                self._oldest = None
             for subscription in {delivery.subscription for delivery in group}:
                 await subscription.acknowledge(
                     [delivery.tag for delivery in group if delivery.subscription is subscription]

@@ -2,6 +2,10 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from shared.topology import COMMANDS_QUEUE, ORDERS_QUEUE
+
+STAGES_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+
 
 class Metrics:
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -30,3 +34,23 @@ class Metrics:
             registry=registry,
         )
         self.dead_letters = Counter("parley_dead_letters", "Deliveries dead-lettered", ["queue"], registry=registry)
+        for queue in (COMMANDS_QUEUE, ORDERS_QUEUE):
+            self.dead_letters.labels(queue)
+        self.stage_seconds = Histogram(
+            "parley_commit_stage_seconds",
+            "Of committing a group: looking its commands up, writing entries, finishing them (project, answer, publish), and effects",
+            ["stage"],
+            buckets=STAGES_S,
+            registry=registry,
+        )
+        self.accepted_to_committed = Histogram(
+            "parley_accepted_to_committed_seconds",
+            "From the gateway's accepting a command to the commit of its entry",
+            buckets=(*STAGES_S, 10, 30, 60, 300, 3600),
+            registry=registry,
+        )
+        self.oldest_command = Gauge(
+            "parley_oldest_command_seconds",
+            "Age of the oldest command in this worker's hands, 0 when there is none; as the queue is in order, what waits is younger",
+            registry=registry,
+        )

@@ -1,5 +1,6 @@
 """Order events: FastStream takes them off `threads.orders`, and each snapshot is kept and projected."""
 
+from collections.abc import Callable
 from typing import Final
 
 from aio_pika.abc import AbstractIncomingMessage
@@ -32,10 +33,12 @@ class OrderEvents:
             await self._projection.write_order(snapshot)
 
 
-def subscribe(amqp_url: str, *, handler: OrderEvents, publisher: Publisher) -> RabbitBroker:
+def subscribe(
+    amqp_url: str, *, handler: OrderEvents, publisher: Publisher, on_dead: Callable[[], None] = lambda: None
+) -> RabbitBroker:
     """The broker that consumes order events; it declares nothing, because the topology comes from the definitions."""
     broker = RabbitBroker(with_options(amqp_url, "threads-orders"), logger=None, graceful_timeout=10)
-    settler = Settler(publisher=publisher, queue=QUEUE, away=MONGO_AWAY)
+    settler = Settler(publisher=publisher, queue=QUEUE, away=MONGO_AWAY, on_dead=on_dead)
 
     @broker.subscriber(
         RabbitQueue(topology.ORDERS_QUEUE, declare=False),

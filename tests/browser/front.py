@@ -76,6 +76,10 @@ class Front:
         await self.publish([snapshot(number, customer=customer, seller=seller, **changes)])
         return number
 
+    def snapshot(self, *, customer: str, seller: str, **changes: Any) -> Json:
+        """A snapshot of an order of the next number, to be published."""
+        return snapshot(self.new_number(), customer=customer, seller=seller, **changes)
+
     async def publish(self, snapshots: Sequence[Json]) -> None:
         await publish_orders(self.parley.vhost.url("shop"), [ShopOrder.read(each) for each in snapshots])
         for each in snapshots:

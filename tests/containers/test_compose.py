@@ -7,24 +7,10 @@ from typing import Any
 import pytest
 
 from tests.containers.engine import Project, docker, require_engine
-from tests.servers.waiting import eventually_now
 
 pytestmark = pytest.mark.timeout(900)
 
 SERVICES = ("gateway", "threads", "threads-api", "notifier")
-
-
-@pytest.fixture(scope="module")
-def project() -> Iterator[Project]:
-    """The whole stack, in demo mode, for all tests of this module in turn."""
-    require_engine()
-    project = Project()
-    try:
-        project.compose("build")
-        project.up()
-        yield project
-    finally:
-        project.down()
 
 
 def test_the_demo_runs_against_it(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
@@ -101,7 +87,7 @@ def test_outside_demo_mode_it_does_not_start_with_bad_secrets(other_project: Pro
 
 
 def test_every_image_says_what_it_is(project: Project) -> None:
-    eventually_now(lambda: project.containers() != [], what="the project")
+    assert project.containers()
     for name in ("gateway", "threads", "notifier"):
         record = json.loads(docker("image", "inspect", f"parley-{name}:latest"))[0]["Config"]
         assert record["Labels"]["org.opencontainers.image.title"] == f"Parley {name}"

@@ -1,0 +1,86 @@
+"""axe-core finds nothing serious on any page, in light and in dark."""
+
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.browser.front import PHONE, Front
+from tests.browser.shop_site import ShopSite
+
+AXE = Path(__file__).parent / "vendor" / "axe.min.js"
+SERIOUS = ("serious", "critical")
+RUN = """async () => (await axe.run()).violations.map(({ id, impact, nodes }) => [
+  impact, id, ...nodes.map((each) => `${each.target.join(" ")}: ${each.failureSummary}`)])"""
+
+Scheme = Literal["light", "dark"]
+
+
+async def require_accessible(page: Page) -> None:
+    """Whatever axe finds fails the test, also what is only moderate: so far there is nothing."""
+    await page.evaluate(AXE.read_text())
+    assert await page.evaluate(RUN) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_every_page_is_accessible(front: Front, scheme: Scheme) -> None:
+    customer, seller = f"c-axe-{scheme}", f"s-axe-{scheme}"
+    order = await front.order(customer=customer, seller=seller, status="delivered")
+    await front.order(customer=customer, seller=seller, status="placed")
+    token, seller_token = front.parley.customer(customer, "Ada Byron"), front.parley.seller(seller, name="Tea House")
+    await front.post(token, order, "Is it on its way?")
+    await front.ask("POST", f"/v1/orders/{order}/dispute", token, {"reason": "damaged", "text": "Broken."})
+    await front.post(seller_token, order, "We send a new one.")
+    await front.post(front.admin_with_address(), order, "And we have an eye on it.")
+    options = {"color_scheme": scheme, "bypass_csp": True}
+
+    own = (await front.visit(token, "orders", **options)).page
+    await expect(own.locator(".order-row")).to_have_count(2)
+    await require_accessible(own)
+    await own.get_by_role("link", name="Messages").first.click()
+    await expect(own.locator(".thread-row")).to_have_count(1)
+    await require_accessible(own)
+    await own.locator(".thread-row > a").click()
+    await expect(own.locator(".bubble")).to_have_count(3)
+    await own.route("**/v1/orders/*/messages", lambda route: route.abort())
+    await own.get_by_label("Your message").fill("Held back")
+    await own.keyboard.press("Control+Enter")
+    await expect(own.locator(".state.held")).to_have_count(1)
+    await require_accessible(own)
+    await own.get_by_role("button", name="Close dispute").click()
+    await require_accessible(own)
+    await own.keyboard.press("Escape")
+    await own.get_by_role("button", name="E-mail settings").click()
+    await expect(own.get_by_role("dialog")).to_be_visible()
+    await require_accessible(own)
+    await own.keyboard.press("Escape")
+    await own.get_by_role("button", name="Sign out").click()
+    await require_accessible(own)
+    await own.goto(front.address("login"))
+    await expect(own.get_by_label("Token")).to_be_visible()
+    await require_accessible(own)
+
+    desk = (await front.visit(front.admin_with_address(), f"desk/{order}", **options)).page
+    await expect(desk.locator(".bubble")).to_have_count(3)
+    await desk.get_by_label(f"Select order {order}").check()
+    await require_accessible(desk)
+    await desk.get_by_role("button", name="Remove text").first.click()
+    await require_accessible(desk)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_the_phone_and_the_widget_are_accessible(front: Front, shop_site: ShopSite, scheme: Scheme) -> None:
+    order = await front.order(customer=f"c-axe-2{scheme}", seller="s-axe-2")
+    token = front.parley.customer(f"c-axe-2{scheme}")
+    await front.post(token, order, "Is it on its way?")
+    options = {"color_scheme": scheme, "bypass_csp": True}
+
+    phone = (await front.visit(token, f"orders/{order}", viewport=PHONE, **options)).page
+    await expect(phone.locator(".bubble")).to_be_visible()
+    await require_accessible(phone)
+    shop_site.parley_url, shop_site.order_id, shop_site.visitor_token = front.parley.gateway_url, order, token
+    shop = (await front.visit(**options)).page
+    await shop.goto(f"{shop_site.origin}/orders")
+    await expect(shop.locator(".bubble")).to_be_visible()
+    await require_accessible(shop)

@@ -1,0 +1,161 @@
+"""The pages as files and over HTTP: no browser needed."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from starlette.testclient import TestClient
+
+from services.gateway.page_files import DIRECTORY, FOR_EVER, PageFiles
+
+LANGUAGES = ("en", "de", "es")
+SCRIPTS = sorted(DIRECTORY.glob("*.js"))
+ENTRY = re.compile(r'^  (?:"([^"]+)"|(\w+)): (.*),$', re.MULTILINE)
+# Keys that are put together from a part of ours and a value of the API's.
+FAMILIES = (
+    "brand.",
+    "filter.",
+    "status.",
+    "side.",
+    "state.",
+    "connection.",
+    "reason.",
+    "outcome.",
+    "problem.",
+    "dispute_opened.",
+    "dispute_closed.",
+    "empty.",
+)
+
+
+def words(language: str) -> dict[str, str]:
+    found = ENTRY.findall((DIRECTORY / "words" / f"{language}.js").read_text())
+    return {quoted or plain: text for quoted, plain, text in found}
+
+
+def served(**options: Any) -> TestClient:
+    return TestClient(Starlette(routes=[Mount("/pages", PageFiles(**options))]), follow_redirects=False)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_language_has_the_same_words_with_the_same_places(language: str) -> None:
+    english, other = words("en"), words(language)
+    assert list(other) == list(english)
+    for key, text in english.items():
+        assert set(re.findall(r"\{(\w+)\}", other[key])) == set(re.findall(r"\{(\w+)\}", text)), key
+
+
+def test_every_key_in_the_scripts_has_words_and_none_is_left_over() -> None:
+    known = words("en")
+    text = "\n".join(script.read_text() for script in SCRIPTS)
+    used = set(re.findall(r'\bt\(\s*"([^"]+)"', text)) | set(re.findall(r'"([\w.]+)"', text))
+    asked = set(re.findall(r'\blang\.t\("([^"]+)"', text)) | set(re.findall(r'this\.#lang\.t\("([^"]+)"', text))
+    assert asked - set(known) == set()
+    assert {key for key in known if key not in used and not key.startswith(FAMILIES)} == set()
+
+
+def test_no_script_parses_html_or_sets_a_style_or_handler_in_text() -> None:
+    forbidden = re.compile(
+        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|\beval\(|new Function|srcdoc\s*="
+    )
+    for script in SCRIPTS:
+        assert not [line for line in script.read_text().splitlines() if forbidden.search(line)], script.name
+
+
+def test_html_has_nothing_inline() -> None:
+    for page in DIRECTORY.glob("*.html"):
+        text = page.read_text()
+        assert not re.search(r"<style|<script(?![^>]*src=)|\sstyle=|\son\w+=|javascript:", text), page.name
+
+
+def test_every_module_that_the_first_page_needs_is_named_in_advance() -> None:
+    """Else the browser finds it only when it has read the module that imports it."""
+    named = set(re.findall(r'"/pages/(\w+\.js)"', (DIRECTORY / "index.html").read_text()))
+    needed, ahead = set[str](), {"app.js", "customer.js"}
+    while ahead - needed:
+        name = (ahead - needed).pop()
+        needed.add(name)
+        ahead |= set(re.findall(r'^import .* from "\./(\w+\.js)"', (DIRECTORY / name).read_text(), re.MULTILINE))
+    assert named == needed
+
+
+def test_pages_are_served_with_a_strict_policy() -> None:
+    answer = served().get("/pages/orders/A.1:~-x")
+    assert answer.status_code == 200
+    assert answer.headers["cache-control"] == "no-cache"
+    policy = dict(part.strip().split(" ", 1) for part in answer.headers["content-security-policy"].split(";"))
+    assert policy == {
+        "default-src": "'none'",
+        "script-src": "'self'",
+        "style-src": "'self'",
+        "connect-src": "'self'",
+        "img-src": "'self' data:",
+        "frame-ancestors": "'none'",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+        "require-trusted-types-for": "'script'",
+        "trusted-types": "'none'",
+    }
+
+
+def test_a_shop_may_frame_the_pages_where_a_setting_says_so() -> None:
+    answer = served(frame_ancestors="https://shop.example").get("/pages/")
+    assert "frame-ancestors https://shop.example;" in answer.headers["content-security-policy"]
+
+
+def files_of(html: str) -> Iterator[str]:
+    yield from re.findall(r'(?:src|href)="(/pages/[^"]+)"', html)
+
+
+def test_what_a_page_names_may_be_kept_for_ever_and_is_compressed() -> None:
+    client = served()
+    for address in files_of(client.get("/pages/").text):
+        answer = client.get(address)
+        assert answer.status_code == 200, address
+        assert answer.headers["cache-control"] == FOR_EVER
+        assert answer.headers["content-encoding"] == "gzip"
+        again = client.get(address, headers={"If-None-Match": answer.headers["etag"]})
+        assert (again.status_code, again.content) == (304, b"")
+
+
+def test_files_of_another_version_are_served_but_not_for_ever() -> None:
+    """A page of an older gateway may ask a newer one."""
+    answer = served().get("/pages/-/0123456789abcdef/app.js")
+    assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-cache")
+
+
+def test_the_widgets_lasting_address_leads_to_its_newest_version() -> None:
+    client = served()
+    answer = client.get("/pages/parley.js")
+    assert (answer.status_code, answer.headers["cache-control"]) == (307, "no-cache")
+    widget = client.get(answer.headers["location"])
+    assert widget.headers["content-type"].startswith("text/javascript")
+    assert widget.headers["cross-origin-resource-policy"] == "cross-origin"
+
+
+@pytest.mark.parametrize(
+    "path", ["nothing", "index.html", "login", "login.html", "../app.py", "%2e%2e/app.py", "words", "orders.js"]
+)
+def test_there_is_nothing_else(path: str) -> None:
+    assert served().get(f"/pages/{path}").status_code == 404
+
+
+def test_the_demo_login_is_there_where_it_is_switched_on() -> None:
+    client = served(demo_login=True)
+    assert "login.js" in client.get("/pages/login").text
+    assert 'data-login="/pages/login"' in client.get("/pages/").text
+
+
+def test_the_shops_token_address_is_told_to_the_pages() -> None:
+    assert (
+        'data-token-url="/my-shop/token?a=1&amp;b=&quot;"'
+        in served(token_url='/my-shop/token?a=1&b="').get("/pages/").text
+    )
+
+
+def test_nothing_can_be_written() -> None:
+    assert served().post("/pages/", content=json.dumps({})).status_code == 405
