@@ -2,13 +2,14 @@
 
 from services.gateway.app import build
 from services.gateway.settings import GatewaySettings
-from shared import logs, serve
+from shared import logs, serve, traces
 from shared.settings import load
 
 
 def main() -> None:
     settings = load(GatewaySettings)
     logs.configure(service="gateway", log_format=settings.log_format, level=settings.log_level)
+    traces.configure(service="gateway")
     serve.run(build(settings), settings)
 
 

@@ -27,7 +27,7 @@ from services.gateway.routes import disputes, links, live, marks, orders, person
 from services.gateway.routes import threads as thread_routes
 from services.gateway.settings import GatewaySettings
 from services.gateway.threads import Threads
-from shared import jwks, probes, process
+from shared import jwks, probes, process, traces
 from shared.delivery import Publisher
 from shared.probes import Check, Probes
 
@@ -151,6 +151,8 @@ def _add_outer_layers(app: FastAPI, settings: GatewaySettings, figures: Figures)
             expose_headers=EXPOSED,
             max_age=3_600,
         )
+    if traces.is_on():
+        app.add_middleware(traces.Requests, route=traces.route_of)
     app.add_middleware(Frame, figures=figures)
 
 

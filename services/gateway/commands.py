@@ -14,12 +14,13 @@ from typing import Final
 import orjson
 import structlog
 from fastapi.responses import Response
+from opentelemetry.trace import SpanKind
 
 from services.gateway import problems
 from services.gateway.metrics import Figures
 from services.gateway.replies import Replies
 from services.gateway.writes import Write
-from shared import commands, topology
+from shared import commands, topology, traces
 from shared.commands import Command, CommandOutcome
 from shared.delivery import NotPublished, Outgoing, Publisher, PublishUnknown
 from shared.envelope import MAX_MESSAGE_BYTES
@@ -112,7 +113,7 @@ class Commands:
 
     async def _publish(self, message: Outgoing, *, key: str | None) -> None:
         try:
-            with self._doubt.trial():
+            with self._doubt.trial(), traces.span(f"publish {message.exchange}", kind=SpanKind.PRODUCER):
                 await self._publisher.publish(message, deadline_s=PUBLISH_DEADLINE_S)
         except NotPublished as error:
             self._figures.publish_failures.labels(reason="refused").inc()

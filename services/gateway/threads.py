@@ -9,10 +9,12 @@ import aiohttp
 import structlog
 import yarl
 from fastapi.responses import Response
+from opentelemetry.trace import SpanKind
 from pydantic import BaseModel
 
 from services.gateway import problems
 from services.gateway.metrics import Figures
+from shared import traces
 from shared.errors import PROBLEM_MEDIA_TYPE, ProblemError
 
 log = structlog.get_logger(__name__)
@@ -56,7 +58,9 @@ class Threads:
             target += f"?{asked}"
         started = time.monotonic()
         try:
-            answer = await self._get(target, {"Authorization": f"Bearer {token}"})
+            with traces.span("ask threads", kind=SpanKind.CLIENT) as traceparent:
+                sent = {"Authorization": f"Bearer {token}", **({"traceparent": traceparent} if traceparent else {})}
+                answer = await self._get(target, sent)
         except ProblemError:
             self._figures.queries.labels(answer="unavailable").observe(time.monotonic() - started)
             raise

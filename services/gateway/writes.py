@@ -10,6 +10,7 @@ from services.gateway import prefer, problems
 from services.gateway.auth import SignedInCaller
 from services.gateway.command_ids import CommandIds, uuid7
 from services.gateway.prefer import Preference
+from shared import traces
 from shared.callers import Caller
 from shared.errors import FieldError
 from shared.fields import OrderId
@@ -106,7 +107,7 @@ async def _write(
         ids=request.app.state.parts.command_ids,
         key=idempotency_key,
         preference=prefer.read(request.headers.getlist("prefer")),
-        traceparent=_traceparent(request.headers.get("traceparent", "")),
+        traceparent=traces.current() or _traceparent(request.headers.get("traceparent", "")),
     )
 
 

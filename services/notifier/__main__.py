@@ -2,12 +2,13 @@
 
 from services.notifier import app
 from services.notifier.settings import Settings
-from shared import logs, serve, settings
+from shared import logs, serve, settings, traces
 
 
 def main() -> None:
     told = settings.load(Settings)
     logs.configure(service="notifier", log_format=told.log_format, level=told.log_level)
+    traces.configure(service="notifier")
     serve.run(app.build(told), told)
 
 

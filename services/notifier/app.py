@@ -100,7 +100,9 @@ def assemble(settings: Settings, registry: CollectorRegistry) -> Notifier:
     notifications = Notifications(
         mails=mails, known=known, metrics=metrics, delay_s=settings.mail_delay, on_due=sender.wake
     )
-    settler = Settler(publisher=publisher, queue=QUEUE, away=MONGO_AWAY, on_dead=metrics.dead_letters.labels(QUEUE.name).inc)
+    settler = Settler(
+        publisher=publisher, queue=QUEUE, away=MONGO_AWAY, on_dead=metrics.dead_letters.labels(QUEUE.name).inc
+    )
     consumer = Consumer(amqp_url, settler=settler, handle=notifications.handle, prefetch=settings.prefetch)
     return Notifier(
         client=client,

@@ -8,13 +8,14 @@ import structlog
 from aio_pika.abc import AbstractIncomingMessage
 from faststream import AckPolicy
 from faststream.rabbit import Channel, RabbitBroker, RabbitMessage, RabbitQueue
+from opentelemetry.trace import SpanKind
 from pymongo.errors import AutoReconnect, OperationFailure
 
 from services.notifier.contents import gathered, is_urgent, order_shown
 from services.notifier.known import Known
 from services.notifier.mails import Mails
 from services.notifier.metrics import Metrics
-from shared import envelope
+from shared import envelope, traces
 from shared.delivery import RECONNECT_S, Settler, WorkQueue, with_options
 from shared.events import NOTIFICATION, EntryAddressed, MessageRedacted, Notification, PreferencesChanged, ThreadRead
 from shared.mongo import is_away
@@ -43,7 +44,8 @@ class Notifications:
         event = envelope.read(NOTIFICATION, message.body)
         self._metrics.events.labels(event.type).inc()
         try:
-            await self._apply(event)
+            with traces.span(f"take {event.type}", parent=event.traceparent, kind=SpanKind.CONSUMER) as traceparent:
+                await self._apply(event.model_copy(update={"traceparent": traceparent}) if traces.is_on() else event)
         except OperationFailure as error:
             if is_away(error):
                 raise AutoReconnect(f"MongoDB code {error.code}") from error

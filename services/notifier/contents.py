@@ -36,6 +36,7 @@ class Gathered(Grown):
     reason: DisputeReason | None = None
     outcome: DisputeOutcome | None = None
     redacted: bool = False
+    traceparent: str | None = None
 
 
 class OrderShown(Grown):
@@ -88,6 +89,7 @@ def gathered(event: EntryAddressed) -> Gathered:
         reason=dispute.reason if dispute and entry.kind == "dispute_opened" else None,
         outcome=dispute.outcome if dispute and entry.kind == "dispute_closed" else None,
         redacted=entry.redacted,
+        traceparent=event.traceparent,
     )
 
 

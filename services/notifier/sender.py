@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 import structlog
+from opentelemetry.trace import SpanKind
 from pymongo.errors import PyMongoError
 
 from services.notifier.attempts import Attempts, Sending
@@ -15,6 +16,7 @@ from services.notifier.mails import Lease, Mails
 from services.notifier.metrics import Metrics
 from services.notifier.outcomes import Defect, Lost, Outcome, Refused, Sent, ServerAway, Stopped, Unknown
 from services.notifier.pauses import Pauses
+from shared import traces
 
 log = structlog.get_logger(__name__)
 
@@ -142,7 +144,8 @@ class Sender:
         """One leased mail to its mark. Cancelled once DATA was begun, it is left to the end of its lease."""
         with self._metrics.send_s.time():
             try:
-                outcome = await self._attempts.make(sending)
+                with traces.span("send a mail", parent=_parent(sending), kind=SpanKind.CLIENT):
+                    outcome = await self._attempts.make(sending)
             except asyncio.CancelledError:
                 if not sending.data_begun:
                     await self._store(sending, Stopped("shutting down"))
@@ -198,6 +201,14 @@ def _say_how_it_ended(task: asyncio.Task[None]) -> None:
     """These tasks end when stopping; an error in one is a defect, and the service is not ready any more."""
     if not task.cancelled() and (error := task.exception()) is not None:
         log.error("sender_broke", task=task.get_name(), exc_info=error)
+
+
+def _parent(sending: Sending) -> str | None:
+    """The trace of the first entry in the mail."""
+    if not traces.is_on():
+        return None
+    found: object = sending.lease.document["entries"][0].get("traceparent")
+    return found if isinstance(found, str) else None
 
 
 def _now() -> float:

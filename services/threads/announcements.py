@@ -61,7 +61,9 @@ class Announcements:
         """The event of the entry, its redaction if there was one, and the addressed event if there is anybody to mail."""
         made = _entry_made(entry, parties)
         kind = EVENT_OF_ENTRY[entry.kind]
-        event = kind(id=entry.id, subject=entry.order_id, time=entry.committed_at, data=made)
+        event = kind(
+            id=entry.id, subject=entry.order_id, time=entry.committed_at, traceparent=entry.traceparent, data=made
+        )
         outgoing = [_event(event)]
         order = context.orders.get(entry.order_id)
         if order is not None:
@@ -83,7 +85,9 @@ class Announcements:
             item_count=order.item_count,
             recipients=tuple(self._recipient(each, order) for each in people),
         )
-        event = EntryAddressed(id=entry.id, subject=entry.order_id, time=entry.committed_at, data=addressed)
+        event = EntryAddressed(
+            id=entry.id, subject=entry.order_id, time=entry.committed_at, traceparent=entry.traceparent, data=addressed
+        )
         return _notification(event, routing_key=ROUTING_KEY_OF_ENTRY[entry.kind])
 
     def _recipient(self, each: Addressee, order: OrderForMail) -> Recipient:
@@ -105,15 +109,19 @@ class Announcements:
         )
 
 
-def of_mark(command_id: str, mark: MarkMoved, *, now: datetime) -> list[Outgoing]:
+def of_mark(command_id: str, mark: MarkMoved, *, now: datetime, traceparent: str | None = None) -> list[Outgoing]:
     """The event of a read mark, to everybody and to the notifier."""
-    event = ThreadRead(id=f"{command_id}.{mark.order_id}", subject=mark.order_id, time=now, data=mark)
+    event = ThreadRead(
+        id=f"{command_id}.{mark.order_id}", subject=mark.order_id, time=now, traceparent=traceparent, data=mark
+    )
     return [_event(event), _notification(event, routing_key="thread.read")]
 
 
-def of_choices(command_id: str, choices: ChoicesMade, *, now: datetime) -> list[Outgoing]:
+def of_choices(
+    command_id: str, choices: ChoicesMade, *, now: datetime, traceparent: str | None = None
+) -> list[Outgoing]:
     """The event of a person's preferences, to the notifier alone."""
-    event = PreferencesChanged(id=command_id, subject=None, time=now, data=choices)
+    event = PreferencesChanged(id=command_id, subject=None, time=now, traceparent=traceparent, data=choices)
     return [_notification(event, routing_key="preferences.changed")]
 
 

@@ -33,7 +33,7 @@ from services.threads.replies import Replies
 from services.threads.settings import Settings
 from services.threads.sweeper import Sweeper
 from services.threads.writer import Writer
-from shared import jwks, probes, process
+from shared import jwks, probes, process, traces
 from shared.delivery import Publisher
 from shared.mongo import Database, connect, database, is_away
 from shared.probes import Check, Probes
@@ -92,6 +92,8 @@ def build(settings: Settings) -> FastAPI:
     app.include_router(probes.routes(Probes(_checks(client, worker)), registry))
     if "api" in settings.role_set:
         secret = settings.link_secret.get_secret_value()
+        if traces.is_on():
+            app.add_middleware(traces.Requests, route=traces.route_of)
         app.include_router(queries.build_router(database=store, tokens=jwks.tokens(settings), link_secret=secret))
     return app
 
@@ -110,12 +112,14 @@ def build_worker(settings: Settings, store: Database, metrics: Metrics) -> Worke
         ),
         publisher=publisher,
     )
+    guesses = Guesses(store, log=entries, orders=orders)
     marks = Marks(store, log=entries, projection=projection)
     committer = Committer(
         log=entries,
         outcomes=Outcomes(store),
         orders=orders,
-        writer=Writer(log=entries, guesses=Guesses(store, log=entries, orders=orders), metrics=metrics),
+        guesses=guesses,
+        writer=Writer(log=entries, guesses=guesses, metrics=metrics),
         effects=Effects(log=entries, marks=marks, people=people, orders=orders),
         finisher=finisher,
         replies=Replies(publisher),

@@ -14,11 +14,12 @@ from services.threads.access import Parties
 from services.threads.effects import Applied, EffectCommand, Effects
 from services.threads.entries import Log
 from services.threads.finish import Finisher
+from services.threads.guesses import Guesses
 from services.threads.metrics import Metrics
 from services.threads.orders import Orders
 from services.threads.outcomes import Outcome, Outcomes
 from services.threads.replies import Replies
-from services.threads.thread import Entry
+from services.threads.thread import Entry, Thread
 from services.threads.work import Work, later, waiting
 from services.threads.writer import Writer
 from shared.commands import (
@@ -39,6 +40,8 @@ WAIT_PAUSE_S: Final = 0.01
 class _Group:
     """What a group of commands has come to so far."""
 
+    threads: dict[str, Thread] = field(default_factory=dict)
+    settled: set[str] = field(default_factory=set)
     entries: dict[str, Entry] = field(default_factory=dict)
     answered_by_entry: dict[str, Work] = field(default_factory=dict)
     parties: dict[str, Parties] = field(default_factory=dict)
@@ -51,6 +54,7 @@ class Committer:
         log: Log,
         outcomes: Outcomes,
         orders: Orders,
+        guesses: Guesses,
         writer: Writer,
         effects: Effects,
         finisher: Finisher,
@@ -58,7 +62,8 @@ class Committer:
         publisher: Publisher,
         metrics: Metrics,
     ) -> None:
-        self._log, self._outcomes, self._orders, self._writer = log, outcomes, orders, writer
+        self._log, self._outcomes, self._orders = log, outcomes, orders
+        self._guesses, self._writer = guesses, writer
         self._effects, self._finisher, self._replies = effects, finisher, replies
         self._publisher, self._metrics = publisher, metrics
 
@@ -92,7 +97,9 @@ class Committer:
 
     async def _set_known_aside(self, works: list[Work], group: _Group) -> list[Work]:
         ids = [work.command.id for work in works]
-        entries, outcomes = await asyncio.gather(self._log.find(ids), self._outcomes.find(ids))
+        entries, outcomes, _ = await asyncio.gather(
+            self._log.find(ids), self._outcomes.find(ids), self._guess(works, group)
+        )
         unfinished = await self._log.find_unfinished(entries) if entries else set()
         fresh = []
         for work in works:
@@ -104,6 +111,18 @@ class Committer:
             else:
                 fresh.append(work)
         return fresh
+
+    async def _guess(self, works: Sequence[Work], group: _Group) -> None:
+        """Reads, beside the known commands, what deciding starts from: the threads' likely states, and which earlier posts are settled."""
+        order_ids = {work.order_id for work in works if work.makes_entry and work.order_id is not None}
+        earlier = {work.waits_for for work in works if work.waits_for is not None}
+        if earlier:
+            group.threads, committed, refused = await asyncio.gather(
+                self._guesses.guess(order_ids), self._log.which(earlier), self._outcomes.which(earlier)
+            )
+            group.settled = committed | refused
+        elif order_ids:
+            group.threads = await self._guesses.guess(order_ids)
 
     def _repeat_entry(self, work: Work, entry: Entry, group: _Group, *, unfinished: bool) -> None:
         self._metrics.commands.labels("repeated").inc()
@@ -127,7 +146,7 @@ class Committer:
         """Commits and refuses what can be; returns the posts that still wait for their author's earlier one."""
         if not works:
             return []
-        written = await self._writer.write(works, settled_before=await self._settled_predecessors(works))
+        written = await self._writer.write(works, threads=group.threads, settled_before=group.settled)
         group.parties |= written.parties
         for work, entry in written.entries:
             self._metrics.commands.labels("applied").inc()
@@ -145,17 +164,10 @@ class Committer:
                 return
             await asyncio.sleep(WAIT_PAUSE_S)
             group = _Group()
+            await self._guess(works, group)
             works = await self._commit_entries(works, group)
             await self._finish(group)
         await self._publish([waiting(work) for work in works])
-
-    async def _settled_predecessors(self, works: Sequence[Work]) -> set[str]:
-        """Which of the posts that these wait for are committed or refused already."""
-        ids = {work.waits_for for work in works if work.waits_for is not None}
-        if not ids:
-            return set()
-        entries, outcomes = await asyncio.gather(self._log.find(ids), self._outcomes.find(ids))
-        return set(entries) | set(outcomes)
 
     async def _refuse(self, refused: Sequence[tuple[Work, CommandOutcome]]) -> None:
         """Keeps the outcomes, then answers with what stands: another worker may have been first, and an entry is the truth."""

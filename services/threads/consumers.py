@@ -142,6 +142,9 @@ class CommandConsumer:
                 await self._commit_held(works)
             finally:
                 self._oldest = None
+                for work in works:
+                    if work.span is not None:
+                        work.span.end()
             for subscription in {delivery.subscription for delivery in group}:
                 await subscription.acknowledge(
                     [delivery.tag for delivery in group if delivery.subscription is subscription]

@@ -78,7 +78,7 @@ class Effects:
             "up_to_seq": moved.up_to_seq,
             "unread": moved.unread,
         }
-        outgoing = announcements.of_mark(command.id, moved, now=command.time)
+        outgoing = announcements.of_mark(command.id, moved, now=command.time, traceparent=command.traceparent)
         return Applied(answers.done(command.id, moved.order_id, result), outgoing)
 
     async def _mark_threads_read(self, command: MarkThreadsRead) -> Applied:
@@ -98,7 +98,7 @@ class Effects:
                 results.append({"order_id": order_id, "problem": error.problem.model_dump(exclude_none=True)})
                 continue
             results.append({"order_id": order_id, "up_to_seq": moved.up_to_seq, "unread": moved.unread})
-            outgoing += announcements.of_mark(command.id, moved, now=command.time)
+            outgoing += announcements.of_mark(command.id, moved, now=command.time, traceparent=command.traceparent)
         result: dict[str, object] = {"threads": results, "marked": sum("problem" not in each for each in results)}
         return Applied(answers.done(command.id, None, result), outgoing)
 
@@ -127,7 +127,7 @@ class Effects:
             disputes=chosen.disputes,
             locale=chosen.locale,
         )
-        outgoing = announcements.of_choices(command.id, made, now=command.time)
+        outgoing = announcements.of_choices(command.id, made, now=command.time, traceparent=command.traceparent)
         return Applied(answers.done(command.id, None, preferences.model_dump(mode="json")), outgoing)
 
     async def _watch(self, command: WatchThread) -> Applied:

@@ -43,6 +43,7 @@ def document_of(entry: Entry) -> Document:
         "redacted": entry.redacted,
         "imported": entry.imported,
         "after": entry.after.document(),
+        "traceparent": entry.traceparent,
         "unfinished": True,
     }
 
@@ -64,6 +65,7 @@ def read_entry(document: Mapping[str, Any]) -> Entry:
         redacted_by=document.get("redacted_by"),
         imported=document["imported"],
         after=State.read(document["after"]),
+        traceparent=document.get("traceparent"),
     )
 
 
@@ -77,6 +79,11 @@ class Log:
         """Those of the entries that are committed, by id."""
         found = await self._entries.find({"_id": {"$in": list(ids)}}).to_list()
         return {document["_id"]: read_entry(document) for document in found}
+
+    async def which(self, ids: Iterable[str]) -> set[str]:
+        """Which of these entries are committed."""
+        found = self._entries.find({"_id": {"$in": list(ids)}}, {"_id": 1})
+        return {document["_id"] for document in await found.to_list()}
 
     async def find_unfinished(self, ids: Iterable[str]) -> set[str]:
         """Which of these entries still have steps to do."""

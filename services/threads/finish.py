@@ -47,9 +47,9 @@ class Finisher:
         if not entries:
             return 0
         ordered = sorted(entries, key=lambda entry: (entry.order_id, entry.seq))
-        await self._projection.write_entries(ordered)
+        # Whom to mail is looked up while the projection is written: what only reads costs no time of its own.
+        _, context = await asyncio.gather(self._projection.write_entries(ordered), self._mail_context(ordered))
         answer(ordered)
-        context = await self._mail_context(ordered)
         outgoing = [self._announcements.of_entry(entry, parties[entry.order_id], context) for entry in ordered]
         confirmed = await asyncio.gather(*(self._publish_all(messages) for messages in outgoing))
         finished = [entry for entry, ok in zip(ordered, confirmed, strict=True) if ok]

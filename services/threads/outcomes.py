@@ -30,6 +30,11 @@ class Outcomes:
         found = self._outcomes.find({"_id": {"$in": list(ids)}, "outcome.state": {"$ne": "parked"}})
         return {document["_id"]: _read(document) for document in await found.to_list()}
 
+    async def which(self, ids: Iterable[str]) -> set[str]:
+        """Which of these commands have an outcome that counts."""
+        found = self._outcomes.find({"_id": {"$in": list(ids)}, "outcome.state": {"$ne": "parked"}}, {"_id": 1})
+        return {document["_id"] for document in await found.to_list()}
+
     async def keep(self, outcomes: Sequence[Outcome], *, now: datetime) -> None:
         """Keeps the outcomes; one that is there already stays as it is: the first answer is the answer."""
         if not outcomes:

@@ -93,6 +93,7 @@ class Entry:
     redacted: bool = False
     redacted_by: str | None = None
     imported: bool = False
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +178,7 @@ def _import(command: ImportMessage, thread: Thread, digest: str, now: datetime) 
         digest=digest,
         after=after,
         imported=True,
+        traceparent=command.traceparent,
     )
     return Made(entry, replace(thread, seq=seq, state=after))
 
@@ -211,6 +213,7 @@ def _made(
         after=after,
         reason=command.data.reason if isinstance(command, OpenDispute) else None,
         outcome=command.data.outcome if isinstance(command, CloseDispute) else None,
+        traceparent=command.traceparent,
     )
     return Made(entry, replace(thread, seq=entry.seq, state=after))
 

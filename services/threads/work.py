@@ -1,13 +1,14 @@
 """One delivered command on its way: what it asks, and what has become of it so far."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from aio_pika.abc import AbstractIncomingMessage
+from opentelemetry.trace import SpanKind
 
-from shared import topology
+from shared import topology, traces
 from shared.commands import (
     COMMAND,
     CloseDispute,
@@ -41,6 +42,7 @@ class Work:
     message: AbstractIncomingMessage
     command: Command
     digest: str
+    span: traces.Span | None = None
 
     @property
     def order_id(self) -> str | None:
@@ -70,7 +72,16 @@ def take(message: AbstractIncomingMessage, *, now: datetime) -> Work:
         raise CannotProcess(
             "too_old", f"accepted {command.time.isoformat()}; outcomes are kept {OUTCOME_LIFE.days} days"
         )
-    return Work(message, command, digest_of(command))
+    return _traced(Work(message, command, digest_of(command)))
+
+
+def _traced(work: Work) -> Work:
+    """Where traces are on: with a span of its own, below the one that published the command; what follows is below this one."""
+    command = work.command
+    span = traces.begin(f"apply {command.type}", parent=command.traceparent, kind=SpanKind.CONSUMER)
+    if span is None:
+        return work
+    return replace(work, command=command.model_copy(update={"traceparent": span.traceparent}), span=span)
 
 
 def digest_of(command: Command) -> str:

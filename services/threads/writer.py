@@ -50,10 +50,13 @@ class Writer:
     def __init__(self, *, log: Log, guesses: Guesses, metrics: Metrics) -> None:
         self._log, self._guesses, self._metrics = log, guesses, metrics
 
-    async def write(self, works: Sequence[Work], *, settled_before: set[str]) -> Written:
-        """Commits what can be. `settled_before`: ids of earlier posts that are committed or refused, for those that wait for one."""
+    async def write(self, works: Sequence[Work], *, threads: dict[str, Thread], settled_before: set[str]) -> Written:
+        """Commits what can be.
+
+        `threads` are first guesses; `settled_before` are ids of earlier posts that are committed or refused, for those that wait
+        for one.
+        """
         written = Written()
-        threads = await self._guesses.guess({order_of(work) for work in works}) if works else {}
         pending, rounds = list(works), 0
         while pending:
             this = self._decide(pending, threads, settled_before, written)

@@ -52,8 +52,9 @@ class Visit:
 
     def require_no_trouble(self) -> None:
         """Nothing went wrong, and no token has stood in an address."""
-        assert self.troubles == []
-        assert [url for url in self.requests if "eyJ" in url.partition("#")[0]] == []
+        assert not self.troubles, self.troubles
+        with_token = [url for url in self.requests if "eyJ" in url.partition("#")[0]]
+        assert not with_token, with_token
 
 
 class Front:

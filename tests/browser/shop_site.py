@@ -56,7 +56,7 @@ class ShopSite:
         text = text.replace("https://parley.shop.example", self.parley_url).replace('"1042"', f'"{self.order_id}"')
         parley = self.parley_url
         policy = (
-            f"default-src 'none'; script-src {parley}; style-src 'self' {parley}; connect-src 'self' {parley}; "
+            f"default-src 'none'; img-src data:; script-src {parley}; style-src 'self' {parley}; connect-src 'self' {parley}; "
             "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
         )
         return web.Response(text=text, content_type="text/html", headers={"Content-Security-Policy": policy})

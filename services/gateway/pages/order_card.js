@@ -20,7 +20,7 @@ export function orderCard(session) {
   const { lang, caller } = session;
   const content = h("div", { class: "order-card-content" });
   const summary = h("summary", {}, icon("box"), h("span", {}, lang.t("order_details")), icon("down"));
-  const wide = matchMedia("(min-width: 60rem)");
+  const wide = matchMedia("(min-width: 74.01rem)");
   const element = h("details", { class: "order-card", open: wide.matches }, summary, content);
   let shown = "";
   const show = (view) => {

@@ -14,7 +14,8 @@ export class ThreadList {
   #path = null;
   #state = "loading";
   #problem = null;
-  #asked = 0;
+  #shows = 0;
+  #asking = Promise.resolve();
   #end;
   #refreshSoon = settled(() => this.#refresh(), QUIET_MS);
 
@@ -50,8 +51,10 @@ export class ThreadList {
     this.#state = "loading";
     this.#items = [];
     this.#next = null;
+    this.#shows += 1;
+    this.#asking = Promise.resolve();
     this.render();
-    await this.#load(path, (page) => {
+    await this.#load(() => path, (page) => {
       this.#items = page.items;
       this.#next = page.next;
     });
@@ -59,8 +62,8 @@ export class ThreadList {
 
   /** Reads the first page again; what was read beyond it stays. */
   async #refresh() {
-    const known = this.#items;
-    await this.#load(this.#path, (page) => {
+    await this.#load(() => this.#path, (page) => {
+      const known = this.#items;
       const fresh = new Set(page.items.map(idOf));
       const pageSize = page.items.length;
       const rest = known.slice(pageSize).filter((item) => !fresh.has(idOf(item)));
@@ -78,24 +81,28 @@ export class ThreadList {
   }
 
   async #loadMore() {
-    const known = this.#items;
-    await this.#load(this.#next, (page) => {
-      const there = new Set(known.map(idOf));
-      this.#items = [...known, ...page.items.filter((item) => !there.has(idOf(item)))];
+    await this.#load(() => this.#next, (page) => {
+      const there = new Set(this.#items.map(idOf));
+      this.#items = [...this.#items, ...page.items.filter((item) => !there.has(idOf(item)))];
       this.#next = page.next;
     });
   }
 
-  /** Only the newest question counts. */
-  async #load(path, take) {
-    const number = (this.#asked += 1);
+  /** One question after another; an answer to a question about another list does not count. */
+  #load(path, take) {
+    const shows = this.#shows;
+    this.#asking = this.#asking.then(() => shows === this.#shows && this.#path !== null && path() !== null && this.#ask(path(), take, shows));
+    return this.#asking;
+  }
+
+  async #ask(path, take, shows) {
     try {
       const page = await this.#session.api.get(path);
-      if (number !== this.#asked) return;
+      if (shows !== this.#shows) return;
       take(page);
       this.#state = "ready";
     } catch (error) {
-      if (number !== this.#asked) return;
+      if (shows !== this.#shows) return;
       if (!error.status && !error.isPassing) throw error;
       this.#problem = error;
       if (this.#items.length === 0) this.#state = "failed";
