@@ -18,6 +18,8 @@ from shared.delivery import BROKER_AWAY, RECONNECT_S, with_options
 log = structlog.get_logger(__name__)
 
 CONNECT_LIMIT_S: Final = 5.0
+# StopAsyncIteration is aiormq's (7.2.4) for a peer that accepts and hangs up before its first frame, as a proxy does whose server is away.
+NO_CONNECTION: Final = (*BROKER_AWAY, OSError, StopAsyncIteration)
 
 EndOfConnection = str
 Serve = Callable[[aiormq.abc.AbstractConnection], Awaitable[EndOfConnection]]
@@ -34,7 +36,7 @@ async def keep_connected(amqp_url: str, name: str, serve: Serve) -> None:
                 reason = await serve(connection)
             finally:
                 await _close(connection)
-        except BROKER_AWAY as error:
+        except NO_CONNECTION as error:
             reason = type(error).__name__
         log.warning("rabbitmq_disconnected", connection=name, reason=reason)
         await asyncio.sleep(RECONNECT_S)

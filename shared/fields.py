@@ -4,7 +4,7 @@ import re
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 TEXT_MAX_CHARACTERS = 10_000
 ORDER_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:~-]{0,63}$"
@@ -13,6 +13,11 @@ COMMAND_ID_PATTERN = r"^[a-z2-7]{42}$"
 MAX_EXACT_INTEGER = 2**53
 
 _CONTROLS_IN_ONE_LINE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+# JSON Schema's words for rules that are checked here in Python, so that the documents say them too.
+_ONE_LINE_SCHEMA = {"pattern": r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*$"}
+_ADDRESS_CHARACTER = r"[^\s\u0000-\u001f\u007f-\u009f\u2028\u2029<>,;:\"()\[\]\\]"
+_ADDRESS_SCHEMA = {"pattern": rf"^{_ADDRESS_CHARACTER}+@{_ADDRESS_CHARACTER.replace('<', '@<')}+$"}
 
 
 def _without_nul(value: str) -> str:
@@ -41,6 +46,13 @@ def _address(value: str) -> str:
     return value
 
 
+def _whole(value: object) -> object:
+    """12.0 is an integer to JSON Schema, and some languages write their integers so."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+# Stands behind the limits, since pydantic's JSON Schema loses those that stand behind a validator.
+WholeNumber = BeforeValidator(_whole)
 OrderId = Annotated[str, StringConstraints(pattern=ORDER_ID_PATTERN)]
 CommandId = Annotated[str, StringConstraints(pattern=COMMAND_ID_PATTERN)]
 MessageText = Annotated[
@@ -50,18 +62,34 @@ MessageText = Annotated[
     AfterValidator(_not_blank),
 ]
 NoteText = Annotated[str, StringConstraints(max_length=TEXT_MAX_CHARACTERS), AfterValidator(_without_nul)]
-Name = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_one_line)]
-PersonId = Annotated[str, StringConstraints(min_length=1, max_length=128), AfterValidator(_one_line)]
+Name = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=200),
+    AfterValidator(_one_line),
+    Field(json_schema_extra=_ONE_LINE_SCHEMA),
+]
+PersonId = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=128),
+    AfterValidator(_one_line),
+    Field(json_schema_extra=_ONE_LINE_SCHEMA),
+]
 EmailAddress = Annotated[
-    str, StringConstraints(min_length=3, max_length=320), AfterValidator(_one_line), AfterValidator(_address)
+    str,
+    StringConstraints(min_length=3, max_length=320),
+    AfterValidator(_one_line),
+    AfterValidator(_address),
+    Field(json_schema_extra=_ADDRESS_SCHEMA),
 ]
 Locale = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,3}$")]
 Money = Annotated[str, StringConstraints(pattern=r"^-?[0-9]{1,12}(\.[0-9]{1,4})?$")]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 WebAddress = Annotated[
-    str, StringConstraints(pattern=r"^https?://[^\s<>\"'\\^`{|}]+$", max_length=2_000), AfterValidator(_one_line)
+    str,
+    StringConstraints(pattern=r"^https?://[^\s\x00-\x1f\x7f-\x9f<>\"'\\^`{|}]+$", max_length=2_000),
+    AfterValidator(_one_line),
 ]
-Seq = Annotated[int, Field(ge=0, le=MAX_EXACT_INTEGER)]
+Seq = Annotated[int, Field(ge=0, le=MAX_EXACT_INTEGER), WholeNumber]
 Moment = AwareDatetime
 
 Side = Literal["customer", "seller", "shop"]

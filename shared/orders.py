@@ -18,6 +18,7 @@ from shared.fields import (
     OrderId,
     PersonId,
     WebAddress,
+    WholeNumber,
 )
 
 MAX_ITEMS = 2_000
@@ -49,7 +50,7 @@ class Item(Contract):
 
     sku: Annotated[str, StringConstraints(max_length=200)]
     name: Annotated[str, StringConstraints(max_length=500)]
-    quantity: Annotated[int, Field(ge=0, le=1_000_000_000)]
+    quantity: Annotated[int, Field(ge=0, le=1_000_000_000), WholeNumber]
     price: Money
 
 
@@ -62,7 +63,7 @@ class OrderSnapshot(Contract):
     """
 
     order_id: OrderId
-    version: Annotated[int, Field(ge=0, le=MAX_EXACT_INTEGER)]
+    version: Annotated[int, Field(ge=0, le=MAX_EXACT_INTEGER), WholeNumber]
     status: Annotated[str, StringConstraints(min_length=1, max_length=64)]
     placed_at: Moment
     url: WebAddress | None = None

@@ -32,8 +32,9 @@ RETRY_TIERS_MS = (500, 1_500, 4_000)
 WAIT_TIER_MS = 100
 MAX_QUEUED_MESSAGES = 500_000
 LIVE_MAX_AGE = "1h"
-LIVE_MAX_BYTES = 1_000_000_000
-LIVE_SEGMENT_BYTES = 50_000_000
+LIVE_MAX_BYTES = 500_000_000
+# RabbitMQ forgets whole segments, and looks when a new one begins: small ones keep the hour honest.
+LIVE_SEGMENT_BYTES = 1_000_000
 # Dead letters wait for an operator, who may look at them any number of times; RabbitMQ 4 would else drop them after 20 looks.
 NO_DELIVERY_LIMIT = 1_000_000_000
 

@@ -106,7 +106,7 @@ class Committer:
             entry, outcome = entries.get(work.command.id), outcomes.get(work.command.id)
             if entry is not None:
                 self._repeat_entry(work, entry, group, unfinished=entry.id in unfinished)
-            elif outcome is not None and not _must_apply_again(work, outcome):
+            elif outcome is not None and not _must_decide_again(work, outcome):
                 self._repeat_outcome(work, outcome)
             else:
                 fresh.append(work)
@@ -224,10 +224,18 @@ class Committer:
         self._replies.send(work.message.reply_to, outcome)
 
 
-def _must_apply_again(work: Work, outcome: Outcome) -> bool:
-    """A redelivered copy (same stamp) of an effect: its event may not be out yet, and applying it again harms nothing."""
-    same_copy = (work.command.stamp, work.digest) == (outcome.stamp, outcome.digest)
-    return not work.makes_entry and outcome.answer.state == "done" and same_copy
+def _must_decide_again(work: Work, outcome: Outcome) -> bool:
+    """Whether a known outcome is not the end of it.
+
+    A redelivered copy (same stamp) of an effect: its event may not be out yet, and applying it again harms nothing. A caller's
+    repetition (another stamp) of what was not found: the order may have come since.
+    """
+    same_copy = work.command.stamp == outcome.stamp
+    if work.digest != outcome.digest:
+        return False
+    if outcome.is_provisional:
+        return not same_copy
+    return same_copy and not work.makes_entry and outcome.answer.state == "done"
 
 
 def _answer_of(work: Work, entry: Entry) -> CommandOutcome:

@@ -8,7 +8,10 @@ from pymongo.errors import BulkWriteError
 
 from services.threads.entries import DUPLICATE_KEY
 from shared.commands import CommandOutcome
+from shared.errors import problem
 from shared.mongo import Database
+
+NOT_FOUND = problem("not_found", "").type
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +22,11 @@ class Outcome:
     digest: str
     caller: str
     stamp: str
+
+    @property
+    def is_provisional(self) -> bool:
+        """Said of an order that may only have been on its way: a caller who repeats the command later has it decided anew."""
+        return self.answer.problem is not None and self.answer.problem.code == "not_found"
 
 
 class Outcomes:
@@ -36,10 +44,10 @@ class Outcomes:
         return {document["_id"] for document in await found.to_list()}
 
     async def keep(self, outcomes: Sequence[Outcome], *, now: datetime) -> None:
-        """Keeps the outcomes; one that is there already stays as it is: the first answer is the answer."""
+        """Keeps the outcomes; one that is there already stays as it is: the first answer is the answer. Provisional ones give way."""
         if not outcomes:
             return
-        await self._unpark([outcome.answer.command_id for outcome in outcomes])
+        await self._make_way([outcome.answer.command_id for outcome in outcomes])
         try:
             await self._outcomes.insert_many([_document(outcome, now) for outcome in outcomes], ordered=False)
         except BulkWriteError as error:
@@ -52,8 +60,9 @@ class Outcomes:
         document = _document(outcome, now)
         await self._outcomes.update_one({"_id": document.pop("_id")}, {"$setOnInsert": document}, upsert=True)
 
-    async def _unpark(self, ids: Sequence[str]) -> None:
-        await self._outcomes.delete_many({"_id": {"$in": list(ids)}, "outcome.state": "parked"})
+    async def _make_way(self, ids: Sequence[str]) -> None:
+        provisional = [{"outcome.state": "parked"}, {"outcome.problem.type": NOT_FOUND}]
+        await self._outcomes.delete_many({"_id": {"$in": list(ids)}, "$or": provisional})
 
 
 def _document(outcome: Outcome, now: datetime) -> dict[str, object]:

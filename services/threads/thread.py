@@ -161,6 +161,9 @@ def _close(command: CloseDispute, thread: Thread, digest: str, now: datetime) ->
 def _import(command: ImportMessage, thread: Thread, digest: str, now: datetime) -> Decision:
     if command.data.caller.role != "service":
         raise not_found(thread.parties.order_id)
+    if command.data.written_at > now:
+        wrong = [{"field": "written_at", "message": "must not be in the future"}]
+        raise refuse("invalid_request", "An old message was written in the past.", errors=wrong)
     if thread.seq != thread.state.imported:
         detail = "Old messages can only be imported before anybody has written here."
         raise refuse("conflict", detail, state={"last_seq": thread.seq, "imported": thread.state.imported})

@@ -31,6 +31,8 @@ SEEDED_ORDERS: Final = 40
 DISPUTED_ORDERS: Final = 30
 SLOWEST_S: Final = 8.0
 MAX_TOLD_CHARACTERS: Final = 3_000
+GOOD_STATUSES: Final = ("2xx", "401", "403", "404", "409")
+BAD_STATUSES: Final = ("401", "403", "404", "405", "409", "415", "422")
 
 BY_SERVICES: Final = frozenset({"putOrder", "importMessage"})
 BY_ADMINS: Final = frozenset({"redactMessage", "watchThread", "unwatchThread"})
@@ -55,7 +57,6 @@ class Seen:
 
     cases: int = 0
     by_phase: Counter[str] = field(default_factory=Counter)
-    slow: Counter[str] = field(default_factory=Counter)
     statuses: dict[str, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
     failures: list[str] = field(default_factory=list)
 
@@ -150,8 +151,8 @@ class Shaping:
         if case.method != "GET" and name not in ("putOrder", "unsubscribe", "openGuestSession"):
             chosen = self._random.choice(("wait=5", "wait=5", "respond-async"))
             case.headers["Prefer"] = chosen
-        if "If-Match" in case.headers and self._random.random() < 0.8:
-            case.headers["If-Match"] = "*"
+        if "If-Match" in case.headers:
+            case.headers["If-Match"] = self._random.choice(("*", "*", '"none"'))
 
     def token(self, case: Any) -> str:
         """A caller to whom the case's order is there, of the role that the operation is for."""
@@ -214,7 +215,7 @@ async def _seed(api: Clients, people: People) -> Seeded:
 
 def _config() -> SchemathesisConfig:
     """All checks on, both kinds of data, every phase; as many fuzzing examples as the number of cases asks for."""
-    examples = max(20, (CASES - AT_LEAST) // 25)
+    examples = max(24, (CASES - AT_LEAST) // 25)
     return SchemathesisConfig.from_dict(
         {
             "seed": int(os.environ.get("SCHEMA_SEED", "4711")),
@@ -223,7 +224,12 @@ def _config() -> SchemathesisConfig:
             "generation": {"no-shrink": True, "deterministic": False},
             "request-timeout": 15.0,
             "max-stream-events": 1,
-            "checks": {"max_response_time": SLOWEST_S},
+            "checks": {
+                "max_response_time": SLOWEST_S,
+                # Beyond Schemathesis's own lists: a dispute that is another one by now, and what is too long or too large.
+                "positive_data_acceptance": {"expected-statuses": [*GOOD_STATUSES, "412"]},
+                "negative_data_rejection": {"expected-statuses": [*BAD_STATUSES, "413", "414", "431"]},
+            },
             "operations": [
                 # OpenAPI 3.1 has no word for the events of a stream; Schemathesis holds each of them against the schema of the
                 # whole, which is a string. tests/integration/gateway/test_live.py is about what they say.
@@ -288,7 +294,6 @@ def _note(event: Any, seen: Seen) -> None:
             if node is None or interaction.response is None:
                 continue
             seen.cases += 1
-            seen.slow[node.value.operation.label] += interaction.response.elapsed
             seen.by_phase[event.phase.name.lower()] += 1
             seen.statuses[node.value.operation.label][interaction.response.status_code] += 1
         for case_id, checks in recorder.checks.items():
@@ -312,7 +317,6 @@ async def test_every_operation_keeps_to_the_openapi_document(
     with capsys.disabled():
         phases = ", ".join(f"{count} {name}" for name, count in seen.by_phase.items())
         print(f"\nschema: {seen.cases} cases ({phases}), {len(seen.statuses)} of {operations} operations")
-        print(seen.slow.most_common(12))
         print(f"schema: without a 2xx: {seen.unreached}; failures: {len(seen.failures)}; 5xx: {seen.server_errors}")
     assert not seen.failures, "\n\n".join(seen.failures)
     assert seen.server_errors == []

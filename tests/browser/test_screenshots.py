@@ -38,6 +38,13 @@ async def picture(page: Page, name: str, **options: Any) -> None:
     assert path.stat().st_size < MAX_BYTES, f"{path} is too large"
 
 
+async def newest(page: Page) -> None:
+    """Shows the end of the conversation, where everything has been read."""
+    await expect(page.locator(".entry")).to_have_count(6)
+    await page.locator(".history").evaluate("each => each.scrollTo(0, each.scrollHeight)")
+    await expect(page.locator(".jump")).to_be_hidden()
+
+
 async def furnish(front: Front) -> dict[str, str]:
     """A customer with five orders of several sellers, and what was said about them. Returns the orders' numbers."""
     brook = {"seller": "s-brook", "seller_name": "Brook & Birch Home"}
@@ -98,6 +105,9 @@ async def talk(front: Front, orders: dict[str, str]) -> None:
     )
     await front.post(brook, orders["mugs"], "We are sorry to hear that. Could you tell us how they were packed?")
     await front.post(mara, orders["mugs"], "All four in one box, with a single sheet of paper between them.")
+    for order in (orders["second"], orders["mugs"]):
+        status, said = await front.ask("PUT", f"/v1/orders/{order}/read", brook, {"up_to_seq": 1})
+        assert status == 200, said
     told = {
         "reason": "damaged",
         "text": "Two of the four mugs are cracked. I would like two new ones, or the money for them.",
@@ -119,7 +129,7 @@ async def test_the_pictures_of_the_readme(front: Front, shop_site: ShopSite) -> 
         front.parley.customer("c-mara", "Mara Lindt"),
         front.parley.seller("s-brook", name="Brook & Birch Home"),
     )
-    sharp = {"device_scale_factor": 1.6, "viewport": WIDE}
+    sharp = {"device_scale_factor": 1.5, "viewport": WIDE}
 
     page = (await front.visit(mara, "orders", **sharp)).page
     await expect(page.locator(".order-row")).to_have_count(4)
@@ -129,26 +139,27 @@ async def test_the_pictures_of_the_readme(front: Front, shop_site: ShopSite) -> 
     await expect(page.locator(".thread-row")).to_have_count(2)
     await picture(page, "customer-messages")
     await page.locator(".thread-row > a", has_text="Brook").click()
-    await expect(page.locator(".entry")).to_have_count(6)
+    await newest(page)
     await picture(page, "conversation")
 
     phone = (
         await front.visit(mara, f"orders/{orders['mugs']}", viewport=PHONE, device_scale_factor=2, is_mobile=True)
     ).page
-    await expect(phone.locator(".entry")).to_have_count(6)
+    await newest(phone)
     await picture(phone, "phone")
 
     desk = (
         await front.visit(
-            brook, f"desk/{orders['mugs']}", device_scale_factor=1.4, viewport={"width": 1400, "height": 800}
+            brook, f"desk/{orders['mugs']}", device_scale_factor=1.2, viewport={"width": 1280, "height": 720}
         )
     ).page
-    await expect(desk.locator(".entry")).to_have_count(6)
+    await newest(desk)
     await expect(desk.locator(".thread-row")).to_have_count(3)
+    await expect(desk.locator(".thread-row.open.unread")).to_have_count(0)
     await picture(desk, "seller-desk")
 
     dark = (await front.visit(mara, f"orders/{orders['mugs']}", color_scheme="dark", **sharp)).page
-    await expect(dark.locator(".entry")).to_have_count(6)
+    await newest(dark)
     await picture(dark, "dark")
 
     german = (
@@ -168,7 +179,7 @@ async def test_the_pictures_of_the_readme(front: Front, shop_site: ShopSite) -> 
     shop_site.parley_url, shop_site.order_id, shop_site.visitor_token = front.parley.gateway_url, orders["mugs"], mara
     shop = (await front.visit(None, device_scale_factor=2, viewport={"width": 860, "height": 860})).page
     await shop.goto(f"{shop_site.origin}/orders")
-    await expect(shop.locator(".entry")).to_have_count(6)
+    await newest(shop)
     await picture(shop, "widget")
 
     mails = await front.parley.smtp.wait_for(known + 10)
@@ -187,13 +198,16 @@ async def mail_pictures(front: Front, mail: EmailMessage) -> None:
     assert rich is not None
     page = (
         await front.visit(
-            None, device_scale_factor=2, viewport={"width": 720, "height": 400}, java_script_enabled=False
+            None, device_scale_factor=1.5, viewport={"width": 720, "height": 400}, java_script_enabled=False
         )
     ).page
+    await page.goto("about:blank")
     await page.set_content(rich.get_content())
     await picture(page, "mail-html", full_page=True)
-    await page.set_content("<pre style='font: 14px/1.5 monospace; margin: 24px; white-space: pre-wrap'></pre>")
+    await page.set_content(
+        "<pre style='font: 14px/1.5 monospace; margin: 24px; white-space: pre-wrap; overflow-wrap: anywhere'></pre>"
+    )
     await page.locator("pre").evaluate(
-        "(each, text) => { each.textContent = text }", f"Subject: {mail['Subject']}\n\n{plain.get_content()}"
+        "(each, text) => { each.textContent = text }", SHOWN
     )
     await picture(page, "mail-text", full_page=True)

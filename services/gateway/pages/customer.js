@@ -113,7 +113,7 @@ export function excerpt(lang, side, last) {
 export function conversationPage(app, orderId) {
   const { session } = app;
   const { lang } = session;
-  const card = orderCard(session);
+  const card = orderCard(session, "(min-width: 56.01rem)");
   const conversation = new Conversation(session, orderId, {
     onThread: (thread) => (card.show(thread.view), thread.state === "missing" && (card.element.hidden = true)),
   });

@@ -94,7 +94,7 @@ export class Desk {
   #showConversation(orderId) {
     const { session } = this.#app;
     const lang = this.#lang;
-    this.#card = orderCard(session);
+    this.#card = orderCard(session, "(min-width: 74.01rem)");
     const card = this.#card;
     const conversation = new Conversation(session, orderId, {
       tools: (thread) => this.#tools(thread),

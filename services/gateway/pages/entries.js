@@ -68,8 +68,8 @@ function messageRow({ lang, side, message, goesOn, actions }) {
 }
 
 function byline(lang, side, author) {
-  const isOther = author.side !== side;
-  return h("p", { class: "byline" }, h("bdi", {}, author.name), isOther && author.side === "shop" && h("span", { class: "chip" }, lang.t("side.shop")));
+  const needsSide = author.side !== side && author.side === "shop" && author.name !== lang.t("side.shop");
+  return h("p", { class: "byline" }, h("bdi", {}, author.name), needsSide && h("span", { class: "chip" }, lang.t("side.shop")));
 }
 
 /** A step of a dispute, as a line of the system's with the words of who took it. */

@@ -241,3 +241,15 @@ async def test_a_command_older_than_its_outcome_is_kept_goes_to_the_dead_letters
     await eventually(lambda: _depth_is(parley, dead, 1))
     [letter] = await parley.vhost.take_all(dead)
     assert letter.headers["x-parley-reason"] == "too_old"
+
+
+async def test_what_was_not_found_is_decided_anew_when_its_caller_repeats_it(parley: Parley, wire: Wire) -> None:
+    parley.start("threads")
+    await parley.ready()
+    command = post("too early")
+    assert (await wire.ask(command)).status == 404
+    await wire.order(snapshot())
+    assert (await wire.ask(command)).status == 404
+    repeated = command.model_copy(update={"stamp": str(uuid7())})
+    assert (await wire.ask(repeated)).status == 201
+    assert (await wire.ask(command)).status == 201

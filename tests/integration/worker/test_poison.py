@@ -53,7 +53,9 @@ async def test_only_the_command_that_kills_the_process_is_dead(
     deaths: Any = letter.headers["x-death"]
     assert deaths[0]["reason"] == "delivery_limit"
     with capsys.disabled():
-        print(f"\na command that kills its worker, among 300 innocent ones: {restarts} restarts, 1 dead letter, 300 stored")
+        print(
+            f"\na command that kills its worker, among 300 innocent ones: {restarts} restarts, 1 dead letter, 300 stored"
+        )
 
 
 async def _has(client: AsyncMongoClient[Document], parley: Parley, count: int) -> bool:

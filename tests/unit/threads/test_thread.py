@@ -118,6 +118,14 @@ def test_an_imported_history_is_new_for_nobody_and_comes_first() -> None:
     assert refused.problem.status == 409
 
 
+def test_nothing_is_imported_from_the_future() -> None:
+    command = _import("tomorrow")
+    later = command.model_copy(update={"data": command.data.model_copy(update={"written_at": NOW + timedelta(days=1)})})
+    refused = decide(later, WITHOUT, digest="d", now=NOW)
+    assert isinstance(refused, ProblemError)
+    assert refused.problem.status == 422
+
+
 @pytest.mark.parametrize(
     ("seq", "imported", "own", "mark_seq", "mark_own", "new"),
     [
