@@ -28,13 +28,15 @@ LEAST_CHARACTERS = dict.fromkeys((*RABBITMQ_PASSWORDS.values(), *MONGO_PASSWORDS
 LEAST_CHARACTERS |= dict.fromkeys((*KEYS, DEMO_KEY, MONGO_KEY), 32)
 # What a MongoDB key file may hold: 6 to 1024 characters of base64.
 KEY_FILE_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=")
+# The compose file has the demo shop's for these. ADMIN_EMAIL may be empty (nobody), but somebody must have said so.
+SHOPS_OWN = ("TOKEN_ISSUER", "TOKEN_JWKS_URL", "SMTP_HOST", "MAIL_FROM", "THREAD_URL", "UNSUBSCRIBE_URL")
 WELL_KNOWN = ("changeme", "change-me", "password", "secret", "example", "demo", "guest", "admin", "12345678")
 
 Secrets = dict[str, str]
 
 
 class BadSecretError(Exception):
-    """Every secret that cannot be used, by name, with what is wrong with it."""
+    """Every secret or setting that cannot be used, by name, with what is wrong with it."""
 
 
 def gather(environment: Mapping[str, str], kept: Path) -> Secrets:
@@ -45,11 +47,20 @@ def gather(environment: Mapping[str, str], kept: Path) -> Secrets:
     if demo:
         given |= {name: _made(kept / name.lower()) for name in wanted if name not in given}
     wrong = [f"{name} {problem}" for name in wanted if (problem := _problem(name, given, demo=demo))]
-    if not demo and environment.get(DEMO_KEY):
-        wrong.append(f"{DEMO_KEY} is for demo mode alone (DEMO=1); set TOKEN_JWKS_URL")
+    if not demo:
+        wrong += _not_said(environment)
     if wrong:
         raise BadSecretError("\n".join(wrong))
     return given
+
+
+def _not_said(environment: Mapping[str, str]) -> list[str]:
+    wrong = [f"{name} is missing: the demo shop's is no use to you" for name in SHOPS_OWN if not environment.get(name)]
+    if "ADMIN_EMAIL" not in environment:
+        wrong.append("ADMIN_EMAIL is missing: the administrators' address, or empty for nobody")
+    if environment.get(DEMO_KEY):
+        wrong.append(f"{DEMO_KEY} is for demo mode alone (DEMO=1); set TOKEN_JWKS_URL")
+    return wrong
 
 
 def _made(path: Path) -> str:

@@ -1,5 +1,6 @@
 """The history of a thread, a page at a time in the order of `seq`, and where the first new message is."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any, Final, Literal
 
@@ -20,11 +21,16 @@ SHOWN: Final[dict[str, Any]] = {"after": 0, "digest": 0}
 async def page(
     database: Database, caller: Caller, order_id: OrderId, *, before_seq: int | None, after_seq: int | None, limit: int
 ) -> History:
-    """The newest entries, those below `before_seq`, or the first ones above `after_seq`; always ascending."""
-    seen = await order_page.find(database, caller, order_id)
-    mark = await order_page.own_mark(database, caller, order_id)
+    """The newest entries, those below `before_seq`, or the first ones above `after_seq`; always ascending.
+
+    Everything is read at once; what was read for somebody who does not see the order is thrown away with the answer not_found.
+    """
     direction: Direction = "older" if after_seq is None else "newer"
-    found = await _entries(database, order_id, before_seq=before_seq, after_seq=after_seq, limit=limit + 1)
+    seen, mark, found = await asyncio.gather(
+        order_page.find(database, caller, order_id),
+        order_page.own_mark(database, caller, order_id),
+        _entries(database, order_id, before_seq=before_seq, after_seq=after_seq, limit=limit + 1),
+    )
     shown = sorted(found[:limit], key=lambda entry: int(entry["seq"]))
     items = [views.message(entry, caller.person, mark) for entry in shown]
     return History(

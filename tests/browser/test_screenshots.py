@@ -1,6 +1,7 @@
 """The pictures of the README, in docs/screenshots: written when asked for, with SCREENSHOTS=1."""
 
 import os
+import re
 from email.message import EmailMessage
 from typing import Any
 
@@ -196,6 +197,8 @@ async def mail_pictures(front: Front, mail: EmailMessage) -> None:
     plain, rich = mail.get_body(("plain",)), mail.get_body(("html",))
     assert plain is not None
     assert rich is not None
+    text = re.sub(r"token=\S+", "token=…", plain.get_content())
+    shown = f"Subject: {mail['Subject']}\n\n{text}"
     page = (
         await front.visit(
             None, device_scale_factor=1.5, viewport={"width": 720, "height": 400}, java_script_enabled=False
@@ -207,7 +210,5 @@ async def mail_pictures(front: Front, mail: EmailMessage) -> None:
     await page.set_content(
         "<pre style='font: 14px/1.5 monospace; margin: 24px; white-space: pre-wrap; overflow-wrap: anywhere'></pre>"
     )
-    await page.locator("pre").evaluate(
-        "(each, text) => { each.textContent = text }", SHOWN
-    )
+    await page.locator("pre").evaluate("(each, text) => { each.textContent = text }", shown)
     await picture(page, "mail-text", full_page=True)

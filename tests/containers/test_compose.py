@@ -83,6 +83,7 @@ def test_outside_demo_mode_it_does_not_start_with_bad_secrets(other_project: Pro
     assert "LINK_SECRET is a well-known one" in said
     assert "MONGO_ROOT_PASSWORD is too short" in said
     assert "COMMAND_ID_SECRET is missing" in said
+    assert "THREAD_URL is missing" in said
     assert "changeme" not in said
 
 

@@ -1,0 +1,184 @@
+"""What the pages cost a visitor, on the running local stack: `python -m bench.pages` beside `make run`.
+
+Opens a conversation in Chromium, with an empty cache and again with a full one, and prints what was sent, in how many requests, and
+how long it took until the first message was on the screen. Ends with status 1 where an aim is missed.
+"""
+
+import argparse
+import asyncio
+import os
+import shutil
+import statistics
+import sys
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import aiohttp
+from playwright.async_api import Browser, BrowserContext, CDPSession, Page, async_playwright
+
+from deploy.local.demo_api import ParleyApi
+from deploy.local.demo_target import DemoTarget
+from deploy.local.errors import StackError
+from deploy.local.shop import ShopOrder, demo_orders
+
+AIM_BYTES: Final = 100_000
+AIM_MS: Final = 300.0
+RUNS: Final = 7
+ARGUMENTS: Final = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+)
+PHONE: Final = {"width": 360, "height": 740}
+DESKTOP: Final = {"width": 1280, "height": 800}
+
+# The moment at which the frame with the first message is handed to the screen, in ms since the navigation began.
+FIRST_MESSAGE = """
+globalThis.firstMessage = new Promise((resolve) => {
+  const watch = new MutationObserver(() => {
+    const bubble = document.querySelector(".bubble");
+    if (!bubble || bubble.getBoundingClientRect().height === 0) return;
+    watch.disconnect();
+    requestAnimationFrame(() => setTimeout(() => resolve(performance.now())));
+  });
+  watch.observe(document, { childList: true, subtree: true });
+});
+"""
+
+
+@dataclass
+class Sent:
+    """What came over the network for one page: files of ours, and the API's answers."""
+
+    addresses: dict[str, str] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
+    from_cache: set[str] = field(default_factory=set)
+
+    def listen(self, session: CDPSession) -> None:
+        session.on("Network.requestWillBeSent", self._begun)
+        session.on("Network.requestServedFromCache", lambda event: self.from_cache.add(event["requestId"]))
+        session.on("Network.responseReceived", self._answered)
+        session.on("Network.loadingFinished", self._ended)
+
+    def _begun(self, event: dict[str, Any]) -> None:
+        self.addresses[event["requestId"]] = event["request"]["url"]
+
+    def _answered(self, event: dict[str, Any]) -> None:
+        if event["response"].get("fromDiskCache"):
+            self.from_cache.add(event["requestId"])
+
+    def _ended(self, event: dict[str, Any]) -> None:
+        """The size is that on the wire, compressed and with its headers."""
+        self.sizes[event["requestId"]] = int(event["encodedDataLength"])
+
+    def figures(self, *, api: bool) -> tuple[int, int]:
+        """Requests that went over the network, and their bytes."""
+        asked = {
+            number
+            for number, url in self.addresses.items()
+            if ("/v1/" in url) == api and url.startswith("http") and number not in self.from_cache
+        }
+        return len(asked), sum(self.sizes.get(number, 0) for number in asked)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """One opening of a conversation."""
+
+    files: tuple[int, int]
+    answers: tuple[int, int]
+    first_message_ms: float
+
+
+async def open_conversation(context: BrowserContext, url: str) -> Opened:
+    page = await context.new_page()
+    session = await context.new_cdp_session(page)
+    await session.send("Network.enable")
+    sent = Sent()
+    sent.listen(session)
+    await page.goto(url)
+    took_ms = await _first_message_ms(page)
+    await page.locator(".connection.live").wait_for()
+    await page.close()
+    return Opened(sent.figures(api=False), sent.figures(api=True), took_ms)
+
+
+async def _first_message_ms(page: Page) -> float:
+    return float(await page.evaluate("firstMessage"))
+
+
+async def measure(
+    browser: Browser, target: DemoTarget, order: ShopOrder, token: str, viewport: Any
+) -> list[list[Opened]]:
+    """The openings with an empty cache (a browser context of its own each), and those after it with a full one."""
+    pages, cold, warm = f"{target.gateway_url}/pages", list[Opened](), list[Opened]()
+    for _ in range(RUNS):
+        context = await browser.new_context(viewport=viewport)
+        await context.add_init_script(FIRST_MESSAGE)
+        await context.add_init_script(f"sessionStorage.setItem('parley:token', '{token}')")
+        cold.append(await open_conversation(context, f"{pages}/orders/{order.order_id}"))
+        warm.append(await open_conversation(context, f"{pages}/orders/{order.order_id}"))
+        await context.close()
+    return [cold, warm]
+
+
+def report(name: str, openings: list[Opened]) -> tuple[float, int]:
+    """Prints a line, and gives the median time and the most bytes."""
+    times = [each.first_message_ms for each in openings]
+    files, answers = openings[-1].files, openings[-1].answers
+    median_ms = statistics.median(times)
+    print(
+        f"{name:<24} files {files[0]:>3} in {files[1] / 1000:>6.1f} kB   API {answers[0]:>2} in {answers[1] / 1000:>5.1f} kB   "
+        f"first message {median_ms:>5.0f} ms (least {min(times):.0f}, most {max(times):.0f})"
+    )
+    return median_ms, max(each.files[1] for each in openings)
+
+
+async def prepare(target: DemoTarget, order: ShopOrder) -> str:
+    """The order's conversation has messages. Returns its customer's token."""
+    async with aiohttp.ClientSession() as http:
+        api = ParleyApi(http, target.gateway_url, target.mint)
+        token = api.customer_of(order)
+        if len(await api.history(token, order.order_id)) < 10:
+            for number in range(5):
+                await api.post_message(token, order.order_id, f"Question {number + 1}: when will it arrive?")
+                await api.post_message(api.seller_of(order), order.order_id, f"Answer {number + 1}: on Thursday.")
+        return token
+
+
+async def main_async(target: DemoTarget, chromium: str) -> bool:
+    order = next(each for each in demo_orders() if not each.is_guest)
+    token = await prepare(target, order)
+    good = True
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        print(f"a conversation on {target.gateway_url}, median of {RUNS}, Chromium {browser.version}")
+        for name, viewport in (("desktop", DESKTOP), ("phone", PHONE)):
+            cold, warm = await measure(browser, target, order, token, viewport)
+            median_ms, most_bytes = report(f"{name}, empty cache", cold)
+            report(f"{name}, full cache", warm)
+            good = good and median_ms < AIM_MS and most_bytes < AIM_BYTES
+        await browser.close()
+    print(
+        f"aims: under {AIM_BYTES / 1000:.0f} kB of files, first message under {AIM_MS:.0f} ms: {'met' if good else 'MISSED'}"
+    )
+    return good
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--chromium", default=os.environ.get("CHROMIUM") or shutil.which("chromium"))
+    asked = parser.parse_args()
+    if asked.chromium is None:
+        parser.error("Chromium is not installed: apt-get install chromium")
+    try:
+        return 0 if asyncio.run(main_async(DemoTarget.read(os.environ), asked.chromium)) else 1
+    except StackError as error:
+        print(f"bench.pages: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
