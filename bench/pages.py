@@ -154,7 +154,8 @@ async def main_async(target: DemoTarget, chromium: str) -> bool:
     good = True
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        print(f"a conversation on {target.gateway_url}, median of {RUNS}, Chromium {browser.version}")
+        load = f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+        print(f"a conversation on {target.gateway_url}, median of {RUNS}, Chromium {browser.version}, {load}")
         for name, viewport in (("desktop", DESKTOP), ("phone", PHONE)):
             cold, warm = await measure(browser, target, order, token, viewport)
             median_ms, most_bytes = report(f"{name}, empty cache", cold)

@@ -52,13 +52,16 @@ class ThreadState(Grown):
 
 
 class Said(Grown):
-    """One entry of a thread. `text` is None where it was redacted; `accepted_at` is when the gateway took it."""
+    """One entry of a thread. `text` is missing where it was redacted, or a dispute was closed without a note.
+
+    `accepted_at` is when the gateway took it.
+    """
 
     id: CommandId
     seq: Seq
     kind: EntryKind
     author: Author
-    text: str | None
+    text: str | None = None
     accepted_at: Moment
     committed_at: Moment
     redacted: bool = False

@@ -11,15 +11,18 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from deploy.containers.credentials import RABBITMQ_PASSWORDS
 from shared.topology import VHOST, definitions
 
 LIMIT_S = 120.0
 REQUEST_LIMIT_S = 20.0
+ACCESS = ("vhosts", "users", "permissions", "topic_permissions")
 PARTS = ("exchanges", "queues", "bindings")
 
 Json = Any
@@ -55,10 +58,11 @@ class Management:
         return sum(bool(node["running"]) for node in self.call("GET", "/nodes"))
 
 
-def bring_about(management: Management, *, members: int) -> list[str]:
-    """Imports what is missing, and names what is there but different. `members`: so many nodes must run first."""
-    wanted = definitions({})
-    management.call("POST", "/definitions", {part: wanted[part] for part in PARTS})
+def bring_about(management: Management, passwords: Mapping[str, str], *, members: int) -> list[str]:
+    """Imports what is missing, and names what is there but different. Users and permissions of those whose passwords are given."""
+    wanted = definitions(passwords)
+    parts = (*ACCESS, *PARTS) if passwords else PARTS
+    management.call("POST", "/definitions", {part: wanted[part] for part in parts})
     return different(management, wanted, members=members)
 
 
@@ -88,13 +92,18 @@ def wait_for(management: Management, *, members: int) -> None:
         time.sleep(0.5)
 
 
+def _operators_password() -> str:
+    return Path(os.environ.get("SECRETS_ROOT", "/secrets"), "setup", "rabbitmq_operator").read_text()
+
+
 def main() -> int:
-    password = Path(os.environ.get("SECRETS_ROOT", "/secrets"), "setup", "rabbitmq_operator").read_text()
+    passwords = {user: os.environ[name] for user, name in RABBITMQ_PASSWORDS.items() if os.environ.get(name)}
+    password = passwords.get("operator") or _operators_password()
     management = Management(os.environ.get("MANAGEMENT_URL", "http://rabbitmq:15672"), password)
     members = int(os.environ.get("RABBITMQ_MEMBERS", "1"))
     try:
         wait_for(management, members=members)
-        wrong = bring_about(management, members=members)
+        wrong = bring_about(management, passwords, members=members)
         deadline = time.monotonic() + LIMIT_S
         while wrong and time.monotonic() < deadline:
             time.sleep(1)

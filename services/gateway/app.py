@@ -30,6 +30,8 @@ from services.gateway.threads import Threads
 from shared import jwks, probes, process, traces
 from shared.delivery import Publisher
 from shared.probes import Check, Probes
+from shared.topology import COMMANDS, LIVE_STREAM, SHOP_ORDERS
+from shared.verify import Topology
 
 ROUTERS: Final = (orders, thread_routes, disputes, marks, persons, live, links)
 EXPOSED: Final = ("ETag", "Location", "Preference-Applied", "Retry-After", "WWW-Authenticate", "X-Request-Id")
@@ -56,6 +58,9 @@ def build(settings: GatewaySettings) -> FastAPI:
     """The application; its lifespan connects. It starts while RabbitMQ and threads are away, and says so in /readyz."""
     figures = Figures()
     publisher = Publisher(settings.amqp_url.get_secret_value(), name="gateway-publishes", in_flight=MAX_IN_FLIGHT)
+    needed = Topology(
+        settings.amqp_url.get_secret_value(), service="gateway", reads=(LIVE_STREAM,), writes=(COMMANDS, SHOP_ORDERS)
+    )
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -65,6 +70,7 @@ def build(settings: GatewaySettings) -> FastAPI:
             app.state.parts = parts
             publisher.start()
             reading = [asyncio.create_task(replies.run()), asyncio.create_task(parts.feed.run())]
+            reading.append(asyncio.create_task(needed.until_complete(), name="gateway verifies RabbitMQ"))
             _on_signal_to_stop(parts.clients.end_all)
             try:
                 async with process.watched(figures.registry):
@@ -94,7 +100,13 @@ def build(settings: GatewaySettings) -> FastAPI:
     async def is_live() -> str | None:
         return None if app.state.parts.feed.is_current else "no live events"
 
-    useful: dict[str, Check] = {"writes": writes, "reads": reads, "replies": replies_come, "live": is_live}
+    useful: dict[str, Check] = {
+        "topology": needed.trouble,
+        "writes": writes,
+        "reads": reads,
+        "replies": replies_come,
+        "live": is_live,
+    }
     _dress(app, figures, Probes({"rabbitmq_or_threads": reads_or_writes}, useful=useful))
     _add_outer_layers(app, settings, figures)
     _mount_pages(app, settings)

@@ -3,7 +3,6 @@
 Within two seconds the caller has an answer or knows that RabbitMQ has none.
 """
 
-import hashlib
 import time
 import uuid
 from collections.abc import Iterator
@@ -25,7 +24,7 @@ from shared.commands import Command, CommandOutcome
 from shared.delivery import NotPublished, Outgoing, Publisher, PublishUnknown
 from shared.envelope import MAX_MESSAGE_BYTES
 from shared.errors import ProblemError, refuse
-from shared.fields import OrderId
+from shared.logs import logged
 from shared.orders import OrderSnapshot, order_event, order_routing_key
 
 log = structlog.get_logger(__name__)
@@ -34,11 +33,6 @@ PUBLISH_DEADLINE_S: Final = 1.5
 MAX_IN_FLIGHT: Final = 256
 RETRY_AFTER_S: Final = 2
 SOURCE: Final = "parley/gateway"
-
-
-def logged(order_id: OrderId | None) -> str | None:
-    """An order's number as logs show it: the same order looks the same, and none can be read back from a list of numbers at a glance."""
-    return None if order_id is None else hashlib.sha256(order_id.encode()).hexdigest()[:12]
 
 
 class Doubt:
@@ -134,6 +128,7 @@ class Commands:
             operation=operation,
             command_id=outcome.command_id,
             order=logged(outcome.order_id),
+            trace_id=traces.trace_id(write.traceparent),
             role=write.caller.role,
             answer=said,
             ms=round(took_s * 1000, 1),

@@ -50,7 +50,9 @@ def unavailable(detail: str, *, retry_after_s: int = 1, **members: Any) -> Probl
 
 def invalid(errors: Iterable[Mapping[str, Any]], *, skip: int = 0) -> ProblemError:
     """422 with the field and the message of each of pydantic's errors, never the value. `skip` leaves out the first parts of a place."""
-    fields = [FieldError(field=_place(error["loc"][skip:]), message=error["msg"]) for error in errors]
+    fields = [
+        FieldError(field=_place(error["loc"][skip:] or error["loc"][:1]), message=error["msg"]) for error in errors
+    ]
     return invalid_fields(fields)
 
 

@@ -29,6 +29,8 @@ from services.notifier.smtp import Server
 from shared import mongo, probes, process
 from shared.delivery import Publisher, Settler
 from shared.mongo import MONGO_AWAY, Document
+from shared.topology import DEAD, NOTIFIER_RETRY
+from shared.verify import Topology
 
 log = structlog.get_logger(__name__)
 
@@ -46,6 +48,7 @@ class Notifier:
     consumer: Consumer
     sender: Sender
     grace_s: float
+    topology: Topology
     starting: asyncio.Task[None] | None = None
     prepared: bool = False
 
@@ -60,8 +63,10 @@ class Notifier:
                 await self.mails.prepare()
                 self.prepared = True
             except PyMongoError as error:
-                log.warning("mongodb_not_prepared", error=type(error).__name__)
+                # An index that stands with other options is an operator's to repair, so it must be readable what is wrong.
+                log.warning("mongodb_not_prepared", error=type(error).__name__, detail=str(error)[:500])
                 await asyncio.sleep(PREPARE_PAUSE_S)
+        await self.topology.until_complete()
         self.sender.start()
         await self.consumer.run()
 
@@ -111,6 +116,7 @@ def assemble(settings: Settings, registry: CollectorRegistry) -> Notifier:
         consumer=consumer,
         sender=sender,
         grace_s=settings.shutdown_grace_s,
+        topology=Topology(amqp_url, service="notifier", reads=(QUEUE.name,), writes=(DEAD, NOTIFIER_RETRY)),
     )
 
 
@@ -182,6 +188,7 @@ def build(settings: Settings) -> FastAPI:
         checks.update(
             mongodb=notifier.mongodb_answers,
             rabbitmq=notifier.rabbitmq_is_connected,
+            topology=notifier.topology.trouble,
             consumer=notifier.consumer_is_attached,
             sender=notifier.sender_runs,
         )

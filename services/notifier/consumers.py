@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Final, assert_never
 
 import structlog
@@ -18,6 +19,7 @@ from services.notifier.metrics import Metrics
 from shared import envelope, traces
 from shared.delivery import RECONNECT_S, Settler, WorkQueue, with_options
 from shared.events import NOTIFICATION, EntryAddressed, MessageRedacted, Notification, PreferencesChanged, ThreadRead
+from shared.logs import logged
 from shared.mongo import is_away
 from shared.topology import NOTIFIER_QUEUE
 
@@ -72,7 +74,14 @@ class Notifications:
                 self._metrics.taken.labels(entry.kind).inc()
             else:
                 self._metrics.known.inc()
-        log.info("entry_taken", event_id=event.id, order_id=event.data.order_id, persons=len(event.data.recipients))
+        log.info(
+            "entry_taken",
+            event_id=event.id,
+            order=logged(event.data.order_id),
+            trace_id=traces.trace_id(event.traceparent),
+            persons=len(event.data.recipients),
+            ms=round((datetime.now(UTC) - event.data.entry.accepted_at).total_seconds() * 1000, 1),
+        )
         if self._delay_s == 0 or is_urgent(entry.kind):
             self._on_due()
 
@@ -81,7 +90,7 @@ class Notifications:
         redaction = event.data
         await self._known.taken_out(redaction)
         mails = await self._mails.redact(order_id=redaction.order_id, message_id=redaction.message_id)
-        log.info("text_taken_out", order_id=redaction.order_id, message_id=redaction.message_id, mails=mails)
+        log.info("text_taken_out", order=logged(redaction.order_id), message_id=redaction.message_id, mails=mails)
         self._on_due()
 
 

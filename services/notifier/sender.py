@@ -14,7 +14,7 @@ from services.notifier.connections import Connections
 from services.notifier.contents import MailState
 from services.notifier.mails import Lease, Mails
 from services.notifier.metrics import Metrics
-from services.notifier.outcomes import Defect, Lost, Outcome, Refused, Sent, ServerAway, Stopped, Unknown
+from services.notifier.outcomes import Defect, Lost, Outcome, Refused, Sent, ServerAway, Skipped, Stopped, Unknown
 from services.notifier.pauses import Pauses
 from shared import traces
 
@@ -144,8 +144,7 @@ class Sender:
         """One leased mail to its mark. Cancelled once DATA was begun, it is left to the end of its lease."""
         with self._metrics.send_s.time():
             try:
-                with traces.span("send a mail", parent=_parent(sending), kind=SpanKind.CLIENT):
-                    outcome = await self._attempts.make(sending)
+                outcome = await self._attempt(sending)
             except asyncio.CancelledError:
                 if not sending.data_begun:
                     await self._store(sending, Stopped("shutting down"))
@@ -156,6 +155,18 @@ class Sender:
             sending.must_end = True
             self._watch_server(outcome)
             await self._store(sending, outcome)
+
+    async def _attempt(self, sending: Sending) -> Outcome:
+        """The attempt; in a trace it is below the taking of the mail's first entry. One that is cancelled is not in it."""
+        span = traces.begin("send a mail", parent=_parent(sending), kind=SpanKind.CLIENT)
+        outcome = await self._attempts.make(sending)
+        if span is not None:
+            span.end(
+                error=None if isinstance(outcome, Sent | Skipped) else outcome.name,
+                outcome=outcome.name,
+                answer=outcome.reason,
+            )
+        return outcome
 
     def _watch_server(self, outcome: Outcome) -> None:
         """A server that is away pauses all sending, a little longer each time; any answer from it ends that."""

@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from fastapi import FastAPI
 from faststream.rabbit import RabbitBroker
 from prometheus_client import CollectorRegistry
-from pymongo import AsyncMongoClient
+from pymongo.errors import OperationFailure, PyMongoError
 
 from services.threads import indexes, order_events, queries
 from services.threads.announcements import Announcements
@@ -22,6 +22,7 @@ from services.threads.finish import Finisher
 from services.threads.guesses import Guesses
 from services.threads.marks import Marks
 from services.threads.metrics import Metrics
+from services.threads.migrate import STEPS
 from services.threads.order_events import OrderEvents
 from services.threads.orders import Orders
 from services.threads.outcomes import Outcomes
@@ -33,14 +34,24 @@ from services.threads.replies import Replies
 from services.threads.settings import Settings
 from services.threads.sweeper import Sweeper
 from services.threads.writer import Writer
-from shared import jwks, probes, process, traces
+from shared import jwks, probes, process, schema, topology, traces
 from shared.delivery import Publisher
 from shared.mongo import Database, connect, database, is_away
 from shared.probes import Check, Probes
+from shared.schema import TooNewError
+from shared.verify import Topology
 
 log = structlog.get_logger(__name__)
 
 START_PAUSE_S: Final = 1.0
+READS: Final = (topology.COMMANDS_QUEUE, topology.ORDERS_QUEUE)
+WRITES: Final = (
+    topology.EVENTS,
+    topology.NOTIFICATIONS,
+    topology.DEAD,
+    topology.REPLIES,
+    topology.THREADS_RETRY,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +62,13 @@ class Worker:
     commands: CommandConsumer
     order_events: RabbitBroker
     sweeper: Sweeper
+    topology: Topology
 
     async def run(self, store: Database) -> None:
-        """Starts once the indexes stand (they are what makes an entry once), then sweeps until cancelled."""
+        """Starts once the indexes stand (they are what makes an entry once) and RabbitMQ has the queues; then sweeps until cancelled."""
         self.publisher.start()
         await _until_indexed(store)
+        await self.topology.until_complete()
         self.commands.start()
         await self.order_events.start()
         log.info("worker_started")
@@ -89,7 +102,7 @@ def build(settings: Settings) -> FastAPI:
 
     app = FastAPI(title="Parley threads", lifespan=lifespan, docs_url=None, redoc_url=None)
     install_problem_handlers(app)
-    app.include_router(probes.routes(Probes(_checks(client, worker)), registry))
+    app.include_router(probes.routes(Probes(_checks(store, worker)), registry))
     if "api" in settings.role_set:
         secret = settings.link_secret.get_secret_value()
         if traces.is_on():
@@ -139,6 +152,7 @@ def build_worker(settings: Settings, store: Database, metrics: Metrics) -> Worke
             on_dead=metrics.dead_letters.labels(order_events.QUEUE.name).inc,
         ),
         sweeper=Sweeper(entries=entries, orders=orders, finisher=finisher, metrics=metrics),
+        topology=Topology(amqp_url, service="threads", reads=READS, writes=WRITES),
     )
 
 
@@ -149,30 +163,43 @@ def _administrators(settings: Settings) -> Addressee | None:
 
 
 async def _until_indexed(store: Database) -> None:
-    """Waits for MongoDB, as long as it takes, and makes the indexes."""
+    """Waits for MongoDB, as long as it takes, brings the database to this release's version, and makes the indexes.
+
+    A database that cannot be brought there is an operator's to repair: it is said again and again, and /readyz says no.
+    """
     while True:
         try:
+            await schema.migrate(store, STEPS)
             await indexes.ensure(store)
             return
-        except Exception as error:
-            if not is_away(error):
-                raise
+        except (TooNewError, OperationFailure) as error:
+            if is_away(error):
+                log.warning("mongodb_not_there_yet", error=type(error).__name__)
+            else:
+                log.error("database_not_as_needed", error=str(error))
+        except PyMongoError as error:
             log.warning("mongodb_not_there_yet", error=type(error).__name__)
-            await asyncio.sleep(START_PAUSE_S)
+        await asyncio.sleep(START_PAUSE_S)
 
 
-def _checks(client: AsyncMongoClient[dict[str, Any]], worker: Worker | None) -> dict[str, Check]:
+def _checks(store: Database, worker: Worker | None) -> dict[str, Check]:
     async def mongodb() -> str | None:
-        await client.admin.command("ping")
+        try:
+            await schema.require_usable(store, STEPS)
+        except TooNewError as error:
+            return str(error)
         return None
 
     async def rabbitmq() -> str | None:
         return None if worker is None else await worker.publisher.trouble()
+
+    async def needed() -> str | None:
+        return None if worker is None else await worker.topology.trouble()
 
     async def consumers() -> str | None:
         return None if worker is None or worker.commands.is_consuming else "not consuming commands"
 
     checks: dict[str, Check] = {"mongodb": mongodb}
     if worker is not None:
-        checks |= {"rabbitmq": rabbitmq, "consumers": consumers}
+        checks |= {"rabbitmq": rabbitmq, "topology": needed, "consumers": consumers}
     return checks

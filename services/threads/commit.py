@@ -43,6 +43,7 @@ class _Group:
     threads: dict[str, Thread] = field(default_factory=dict)
     settled: set[str] = field(default_factory=set)
     entries: dict[str, Entry] = field(default_factory=dict)
+    answered_before: dict[str, CommandOutcome] = field(default_factory=dict)
     answered_by_entry: dict[str, Work] = field(default_factory=dict)
     parties: dict[str, Parties] = field(default_factory=dict)
 
@@ -85,7 +86,8 @@ class Committer:
             await self._finish(group)
         await self._commit_waiting(held_back)
         with stage.labels("effects").time():
-            await asyncio.gather(*(self._apply(work) for work in fresh if not work.makes_entry))
+            effects = [work for work in fresh if not work.makes_entry]
+            await asyncio.gather(*(self._apply(work, group.answered_before.get(work.command.id)) for work in effects))
 
     async def park(self, work: Work) -> None:
         """Says of a command that goes to the dead-letter queue that it is parked there, to whoever waits or asks."""
@@ -110,6 +112,8 @@ class Committer:
                 self._repeat_outcome(work, outcome)
             else:
                 fresh.append(work)
+                if outcome is not None and outcome.answer.state == "done":
+                    group.answered_before[work.command.id] = outcome.answer
         return fresh
 
     async def _guess(self, works: Sequence[Work], group: _Group) -> None:
@@ -199,16 +203,22 @@ class Committer:
 
     # Commands that make none.
 
-    async def _apply(self, work: Work) -> None:
+    async def _apply(self, work: Work, first: CommandOutcome | None) -> None:
+        """`first`: what an earlier delivery was answered. It stays the answer, whatever is true by now; its event may not be out."""
         applied = await self._effects.apply(_effect_command(work))
+        if first is not None:
+            self._answer(work, first)
+            return await self._follow(applied)
         problem = applied.answer.problem
         if problem is not None and problem.code == "not_found" and (retried := later(work)) is not None:
-            await self._publish([retried])
-            return
-        await self._outcomes.keep([_outcome(work, applied.answer)], now=datetime.now(UTC))
+            return await self._publish([retried])
+        answer = applied.answer
+        if not await self._outcomes.keep([_outcome(work, answer)], now=datetime.now(UTC)):
+            stands = (await self._outcomes.find([work.command.id])).get(work.command.id)
+            answer = stands.answer if stands is not None else answer
         self._metrics.commands.labels("applied" if problem is None else "rejected").inc()
-        self._answer(work, applied.answer)
-        await self._follow(applied)
+        self._answer(work, answer)
+        return await self._follow(applied)
 
     async def _follow(self, applied: Applied) -> None:
         """The events of an effect have no outbox: they are out before the command is acknowledged."""

@@ -19,7 +19,9 @@ from services.threads.work import QUEUE, Work, take
 from shared.connections import EndOfConnection, ended, keep_connected
 from shared.delivery import Publisher, dead_letter
 from shared.errors import CannotProcess
+from shared.logs import logged
 from shared.mongo import is_away
+from shared.traces import trace_id
 
 log = structlog.get_logger(__name__)
 
@@ -149,6 +151,7 @@ class CommandConsumer:
                 await subscription.acknowledge(
                     [delivery.tag for delivery in group if delivery.subscription is subscription]
                 )
+            _log(works)
 
     async def _taken(self, message: AbstractIncomingMessage) -> Work | None:
         try:
@@ -187,3 +190,18 @@ class CommandConsumer:
         log.error("dead_lettered", queue=QUEUE.name, message_id=message.message_id, reason=reason)
         self._metrics.dead_letters.labels(QUEUE.name).inc()
         await self._publisher.publish_until_confirmed(dead_letter(message, QUEUE, reason, detail))
+
+
+def _log(works: Sequence[Work]) -> None:
+    """One line a command; `ms` is since the gateway accepted it."""
+    now = datetime.now(UTC)
+    for work in works:
+        command = work.command
+        log.info(
+            "command_settled",
+            type=command.type,
+            command_id=command.id,
+            order=logged(work.order_id),
+            trace_id=trace_id(command.traceparent),
+            ms=round((now - command.time).total_seconds() * 1000, 1),
+        )

@@ -134,9 +134,8 @@ class Effects:
         parties = await self._parties(command.data.order_id)
         access.require(command.data.caller, "watch", parties)
         if command.data.watching and command.data.email is None:
-            raise refuse(
-                "conflict", "To watch a thread, your token must carry the claim email: that is where its mails go."
-            )
+            detail = "To watch a thread, your token must carry the claim email: that is where its mails go."
+            raise refuse("forbidden", detail)
         await self._people.watch(command.data, stamp=command.stamp)
         return Applied(answers.done(command.id, parties.order_id, {"watching": command.data.watching}))
 

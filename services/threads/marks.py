@@ -1,14 +1,12 @@
 """Read marks: each person's own, and each inbox's newest. The newest command wins, so a mark may go back to unread."""
 
-import contextlib
 from dataclasses import dataclass
 from datetime import datetime
-
-from pymongo.errors import DuplicateKeyError
 
 from services.threads.access import Parties
 from services.threads.entries import Log
 from services.threads.projection import InboxMark, Projection
+from services.threads.stamped import write_newer
 from services.threads.thread import State
 from shared.callers import Caller
 from shared.errors import refuse
@@ -68,13 +66,10 @@ class Marks:
             "order_id": order_id,
             "person": person,
             "side": reader.side,
-            "stamp": stamp,
             "seq": seq,
             "own": own,
         }
-        newer = {"_id": f"{order_id}|{person}", "stamp": {"$lt": stamp}}
-        with contextlib.suppress(DuplicateKeyError):  # one that is as new or newer stands
-            await self._reads.update_one(newer, {"$set": fields}, upsert=True)
+        await write_newer(self._reads, f"{order_id}|{person}", fields, stamp=stamp)
 
     async def unread_threads(self, inbox: str, *, below: str) -> list[tuple[str, str]]:
         """The next threads of the inbox with something new, newest first: (position, order id), for "mark all as read"."""

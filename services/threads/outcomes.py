@@ -43,10 +43,13 @@ class Outcomes:
         found = self._outcomes.find({"_id": {"$in": list(ids)}, "outcome.state": {"$ne": "parked"}}, {"_id": 1})
         return {document["_id"] for document in await found.to_list()}
 
-    async def keep(self, outcomes: Sequence[Outcome], *, now: datetime) -> None:
-        """Keeps the outcomes; one that is there already stays as it is: the first answer is the answer. Provisional ones give way."""
+    async def keep(self, outcomes: Sequence[Outcome], *, now: datetime) -> bool:
+        """Keeps the outcomes; one that is there already stays as it is: the first answer is the answer. Provisional ones give way.
+
+        Says whether all of them are kept; where not, another delivery of the same command was first.
+        """
         if not outcomes:
-            return
+            return True
         await self._make_way([outcome.answer.command_id for outcome in outcomes])
         try:
             await self._outcomes.insert_many([_document(outcome, now) for outcome in outcomes], ordered=False)
@@ -54,6 +57,8 @@ class Outcomes:
             details = error.details
             if details["writeConcernErrors"] or any(e["code"] != DUPLICATE_KEY for e in details["writeErrors"]):
                 raise
+            return False
+        return True
 
     async def park(self, outcome: Outcome, *, now: datetime) -> None:
         """Says that the command lies in the dead-letter queue, for whoever asks what became of it."""

@@ -1,11 +1,9 @@
 """What people chose: preferences for mails, and which threads administrators watch."""
 
-import contextlib
 from collections.abc import Iterable, Sequence
 
-from pymongo.errors import DuplicateKeyError
-
 from services.threads.recipients import EVERYTHING, Choices, Watcher
+from services.threads.stamped import write_newer
 from shared.commands import PreferencesToSet, WatchToSet
 from shared.fields import OrderId
 from shared.mongo import Database, Document
@@ -30,11 +28,7 @@ class People:
         if wish.forget_locale:
             fields["locale"] = None
         start = {name: value for name, value in _START.items() if name not in fields}
-        newer = {"_id": wish.person, "stamp": {"$lt": stamp}}
-        with contextlib.suppress(DuplicateKeyError):  # one that is as new or newer stands
-            await self._preferences.update_one(
-                newer, {"$set": {**fields, "stamp": stamp}, "$setOnInsert": start}, upsert=True
-            )
+        await write_newer(self._preferences, wish.person, fields, stamp=stamp, at_first=start)
         return (await self.choices([wish.person])).get(wish.person, EVERYTHING)
 
     async def watchers(self, order_ids: Sequence[OrderId]) -> list[Watcher]:
@@ -51,11 +45,8 @@ class People:
             "name": wish.caller.name,
             "email": wish.email,
             "locale": wish.locale,
-            "stamp": stamp,
         }
-        newer = {"_id": f"{wish.order_id}|{person}", "stamp": {"$lt": stamp}}
-        with contextlib.suppress(DuplicateKeyError):  # one that is as new or newer stands
-            await self._watches.update_one(newer, {"$set": fields}, upsert=True)
+        await write_newer(self._watches, f"{wish.order_id}|{person}", fields, stamp=stamp)
 
 
 def _choices(document: Document) -> Choices:

@@ -283,7 +283,9 @@ def _run(document: dict[str, Any], url: str, shaping: Shaping) -> Seen:
 def _told(case: Any) -> str:
     """A case in a report, without its token."""
     headers = {name: value for name, value in case.headers.items() if name != "Authorization"}
-    return f"path {case.path_parameters}, query {case.query}, headers {headers}, body {case.body!r}"[:MAX_TOLD_CHARACTERS]
+    return f"path {case.path_parameters}, query {case.query}, headers {headers}, body {case.body!r}"[
+        :MAX_TOLD_CHARACTERS
+    ]
 
 
 def _note(event: Any, seen: Seen) -> None:

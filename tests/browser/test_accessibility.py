@@ -1,7 +1,7 @@
 """axe-core finds nothing serious on any page, in light and in dark."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from playwright.async_api import Page, expect
@@ -33,7 +33,7 @@ async def test_every_page_is_accessible(front: Front, scheme: Scheme) -> None:
     await front.ask("POST", f"/v1/orders/{order}/dispute", token, {"reason": "damaged", "text": "Broken."})
     await front.post(seller_token, order, "We send a new one.")
     await front.post(front.admin_with_address(), order, "And we have an eye on it.")
-    options = {"color_scheme": scheme, "bypass_csp": True}
+    options: dict[str, Any] = {"color_scheme": scheme, "bypass_csp": True}
 
     own = (await front.visit(token, "orders", **options)).page
     await expect(own.locator(".order-row")).to_have_count(2)
@@ -74,7 +74,7 @@ async def test_the_phone_and_the_widget_are_accessible(front: Front, shop_site: 
     order = await front.order(customer=f"c-axe-2{scheme}", seller="s-axe-2")
     token = front.parley.customer(f"c-axe-2{scheme}")
     await front.post(token, order, "Is it on its way?")
-    options = {"color_scheme": scheme, "bypass_csp": True}
+    options: dict[str, Any] = {"color_scheme": scheme, "bypass_csp": True}
 
     phone = (await front.visit(token, f"orders/{order}", viewport=PHONE, **options)).page
     await expect(phone.locator(".bubble")).to_be_visible()

@@ -71,14 +71,10 @@ async def test_every_naughty_text_is_shown_as_it_was_written(front: Front) -> No
     while await older.is_visible():
         shown = await page.locator(".bubble").count()
         await older.dispatch_event("click")
-        await eventually(lambda shown=shown: _has_more(page, shown), what="earlier messages")
+        await expect(page.locator(".bubble").nth(shown)).to_be_attached()
     found = await page.locator(".bubble").evaluate_all("bubbles => bubbles.map((each) => each.textContent)")
     assert sorted(found) == sorted(texts)
     assert await page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
-
-
-async def _has_more(page: Any, shown: int) -> bool:
-    return bool(await page.locator(".bubble").count() > shown)
 
 
 @pytest.mark.parametrize("path", ["orders", "messages"])

@@ -1,6 +1,7 @@
 """Everything by keyboard alone, and everything on a phone 360 pixels wide."""
 
 import re
+from typing import Any
 
 import pytest
 from playwright.async_api import Page, expect
@@ -107,7 +108,7 @@ async def test_nothing_is_wider_than_a_phone(front: Front, language: str) -> Non
     await front.post(token, order, f"{LONG} {'w' * 300}")
     await front.ask("POST", f"/v1/orders/{order}/dispute", token, {"reason": "damaged", "text": LONG * 3})
     await front.post(front.parley.seller(seller, name=LONG), order, "https://shop.example/" + "x" * 200)
-    phone = {"viewport": PHONE, "has_touch": True, "is_mobile": True, "locale": language}
+    phone: dict[str, Any] = {"viewport": PHONE, "has_touch": True, "is_mobile": True, "locale": language}
     own = (await front.visit(token, **phone)).page
     for path, shown in (("orders", ".order-row"), ("messages", ".thread-row"), (f"orders/{order}", ".bubble")):
         await own.goto(front.address(path))

@@ -174,6 +174,24 @@ async def test_two_tabs_share_one_live_connection_and_the_second_takes_over(fron
     assert [url for url in asked if url.endswith("/v1/events")]
 
 
+async def test_a_suspended_tab_hands_the_live_connection_over(front: Front) -> None:
+    order = await front.order(customer="c-frozen", seller="s-frozen")
+    token = front.parley.customer("c-frozen")
+    visit = await front.visit(token, f"orders/{order}")
+    await expect(visit.page.locator(".connection")).to_have_text("Connected")
+    session = await visit.context.new_cdp_session(visit.page)
+    second = await visit.context.new_page()
+    await session.send("Page.setWebLifecycleState", {"state": "frozen"})
+    await second.goto(front.address(f"login#token={token}"))
+    await second.goto(front.address(f"orders/{order}"))
+    await expect(second.locator(".connection")).to_have_text("Connected", timeout=10_000)
+
+    await front.post(front.parley.seller("s-frozen"), order, "to the one that is awake")
+    await expect(second.locator(".bubble")).to_have_text("to the one that is awake")
+    await session.send("Page.setWebLifecycleState", {"state": "active"})
+    await expect(visit.page.locator(".bubble")).to_have_text("to the one that is awake")
+
+
 async def test_nothing_is_kept_in_other_places_than_the_persons_own(front: Front, tmp_path: Path) -> None:
     """Drafts and unsent messages are kept by person; the next person at the same browser neither sees nor sends them."""
     order = await front.order(customer="c-first", seller="s-shared")

@@ -63,3 +63,11 @@ def test_a_reader_ignores_what_a_later_version_adds() -> None:
 
 def test_the_reply_reads_back() -> None:
     assert OUTCOME.validate_json(examples.REPLY.model_dump_json(exclude_none=True)) == examples.REPLY
+
+
+def test_an_entry_without_a_text_reads_back() -> None:
+    """Redacted, or a dispute that was closed without a note; nulls are left out on the wire."""
+    for message in [*examples.EVENTS, *examples.NOTIFICATIONS]:
+        written = json.loads(message.model_dump_json(exclude_none=True))
+        if written["data"].get("entry", {}).pop("text", None) is not None:
+            assert _reader(message.type).validate_json(json.dumps(written)).data.entry.text is None

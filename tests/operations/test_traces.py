@@ -55,7 +55,7 @@ async def test_one_trace_leads_from_the_post_to_the_accepted_mail(parley: Parley
         assert [(span.service, span.name) for span in spans] == STORY
         assert spans[0].parent_id == CALLERS_SPAN
         said = str(collector.spans)
-    assert '"250' in last.attributes["smtp.outcome"] or "sent" in last.attributes["smtp.outcome"]
+    assert '"250 ' in last.attributes["answer"]
     for secret in ("1042", "c-7", "example.com", "Where is my lamp"):
         assert secret not in said
 
@@ -69,7 +69,8 @@ async def test_without_an_endpoint_nothing_is_traced_and_the_callers_context_goe
         await clients.put_order(snapshot())
         traceparent = f"00-{TRACE_ID}-{CALLERS_SPAN}-01"
         await clients.customer().post("Where is my lamp?", traceparent=traceparent)
-        message = await queue.get(timeout=10)
+        message = await eventually(lambda: queue.get(fail=False), what="the event")
+    assert message is not None
     assert traceparent.encode() in message.body
 
 

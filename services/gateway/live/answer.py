@@ -77,7 +77,9 @@ class LiveAnswer(Response):
             self._clients.leave(self._client)
             talking.cancel()
             leaving.cancel()
-            await asyncio.gather(talking, leaving, return_exceptions=True)
+            for ended in await asyncio.gather(talking, leaving, return_exceptions=True):
+                if isinstance(ended, Exception):
+                    log.error("live_connection_failed", exc_info=ended)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LAST_WORD_LIMIT_S):
                 await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -39,6 +39,7 @@ export function orderPath(orderId, rest = "") {
 
 export class Api {
   #tokens;
+  #ahead = new Map();
 
   /** `tokens` has `current()` and `renew(old)`; `base` is the gateway's origin. */
   constructor(base, tokens) {
@@ -46,9 +47,18 @@ export class Api {
     this.#tokens = tokens;
   }
 
-  async get(path, { signal } = {}) {
-    const answer = await this.#ask(path, { signal });
+  async get(path) {
+    const ahead = this.#ahead.get(path);
+    this.#ahead.delete(path);
+    const answer = await (ahead ?? this.#ask(path, {}));
     return answer.json();
+  }
+
+  /** Asks a question that will be asked in a moment; the next `get` of this path has its answer. */
+  askAhead(path) {
+    const asked = this.#ask(path, {});
+    asked.catch(() => {});
+    this.#ahead.set(path, asked);
   }
 
   /** Resolves to `{status, body}`; a 202 says that the write is accepted, and its body has the command's id. */

@@ -2,15 +2,15 @@
 
 import { connection } from "./connection.js";
 import { fill, h, icon, settled } from "./dom.js";
-import { LANGUAGES, load, preferred, remember } from "./language.js";
-import { signIn } from "./session.js";
-import { FetchedToken, GuestToken, SignedOut, StoredToken } from "./tokens.js";
+import { LANGUAGES, load, remember } from "./language.js";
+import { ROOT, where } from "./start.js";
+import { SignedOut, StoredToken } from "./tokens.js";
 
-const { root: ROOT = "/pages/", tokenUrl: TOKEN_URL = "", login: LOGIN = "" } = document.documentElement.dataset;
+const { login: LOGIN = "" } = document.documentElement.dataset;
 const QUIET_MS = 400;
 const SAID_FOR_MS = 8_000;
 
-class App {
+export class App {
   session = null;
   #lang;
   #page = null;
@@ -28,21 +28,32 @@ class App {
     };
   }
 
-  async start() {
-    const tokens = tokenSource();
+  /** `signedIn` is the promise of a session. */
+  async start(signedIn) {
     document.documentElement.lang = this.#lang.tag;
-    fill(document.body, h("a", { class: "skip", href: "#main", on: { click: (event) => (event.preventDefault(), this.#parts.main.focus()) } }, this.#lang.t("skip")), this.#parts.header, this.#parts.main, this.#parts.said);
+    fill(
+      document.body,
+      h(
+        "a",
+        { class: "skip", href: "#main", on: { click: (event) => (event.preventDefault(), this.#parts.main.focus()) } },
+        this.#lang.t("skip"),
+      ),
+      this.#parts.header,
+      this.#parts.main,
+      this.#parts.said,
+    );
     addEventListener("popstate", () => this.#show());
     document.addEventListener("click", (event) => this.#onClick(event));
-    if (tokens === null) return this.#showSignedOut();
     try {
-      this.session = await signIn({ base: location.origin, tokens, lang: this.#lang });
+      this.session = await signedIn;
     } catch (error) {
       if (error instanceof SignedOut) return this.#showSignedOut();
       if (error instanceof TypeError) return this.#showAway();
       throw error;
     }
+    this.session.lang = this.#lang;
     this.session.live.on((event) => this.#onLive(event));
+    if (this.session.live.state === "signed-out") return this.#showSignedOut();
     await this.#show();
     return this.#askMe();
   }
@@ -64,7 +75,16 @@ class App {
 
   /** Says something that went wrong, for a while. */
   say(words) {
-    const close = h("button", { type: "button", class: "button quiet icon-only", "aria-label": this.#lang.t("close"), on: { click: () => fill(this.#parts.said) } }, icon("close"));
+    const close = h(
+      "button",
+      {
+        type: "button",
+        class: "button quiet icon-only",
+        "aria-label": this.#lang.t("close"),
+        on: { click: () => fill(this.#parts.said) },
+      },
+      icon("close"),
+    );
     fill(this.#parts.said, h("p", {}, words), close);
     clearTimeout(this.#sayTimer);
     this.#sayTimer = setTimeout(() => fill(this.#parts.said), SAID_FOR_MS);
@@ -98,21 +118,13 @@ class App {
   /** Shows the page of the address; only what changed is made anew. */
   async #show({ focus = false } = {}) {
     const asked = new URLSearchParams(location.search);
-    const [name, orderId = null] = this.#where();
+    const [name, orderId = null] = where();
     const isDesk = ["seller", "shop"].includes(this.session.caller.side);
     if (isDesk) await this.#showDesk(orderId, asked);
     else await this.#showAccount(name, orderId, asked);
     this.#renderHeader();
     this.#renderTitle();
     if (focus) this.#page.focus();
-  }
-
-  #where() {
-    try {
-      return location.pathname.slice(ROOT.length).split("/").filter(Boolean).map(decodeURIComponent);
-    } catch {
-      return [];
-    }
   }
 
   async #showDesk(orderId, asked) {
@@ -151,7 +163,7 @@ class App {
     if (this.session === null) return;
     const { caller, live } = this.session;
     const unread = this.#me?.unread;
-    const [name] = this.#where();
+    const [name] = where();
     const pages = { customer: ["orders", "messages"], guest: [], seller: ["desk"], admin: ["desk"] }[caller.role] ?? [];
     const isConversation = location.pathname.startsWith(`${ROOT}orders/`);
     const current = isConversation ? "messages" : (name ?? pages[0]);
@@ -163,8 +175,23 @@ class App {
     fill(
       header,
       h("p", { class: "brand" }, icon("message"), h("span", {}, lang.t(brand))),
-      pages.length > 0 && h("nav", { class: "pages", "aria-label": lang.t("pages") }, h("ul", {}, pages.map((page) => this.#pageLink(page, current, unread)))),
-      h("div", { class: "top-end" }, connection(lang, live.state), this.#languageChoice(), caller.role !== "guest" && this.#personTools(caller)),
+      pages.length > 0 &&
+        h(
+          "nav",
+          { class: "pages", "aria-label": lang.t("pages") },
+          h(
+            "ul",
+            {},
+            pages.map((page) => this.#pageLink(page, current, unread)),
+          ),
+        ),
+      h(
+        "div",
+        { class: "top-end" },
+        connection(lang, live.state),
+        this.#languageChoice(),
+        caller.role !== "guest" && this.#personTools(caller),
+      ),
     );
     if (focused) header.querySelector(`[data-focus="${focused}"]`)?.focus();
   }
@@ -179,24 +206,53 @@ class App {
         "a",
         { href: this.addressOf(page), "aria-current": page === current && "page", data: { to: page, focus: `page:${page}` } },
         lang.t(page),
-        badge && h("span", { class: "badge", "aria-label": lang.t("n_new", { n: unread.messages }) }, `${lang.number(unread.messages)}${unread.more ? "+" : ""}`),
+        badge &&
+          h(
+            "span",
+            { class: "badge", "aria-label": lang.t("n_new", { n: unread.messages }) },
+            `${lang.number(unread.messages)}${unread.more ? "+" : ""}`,
+          ),
       ),
     );
   }
 
   #languageChoice() {
-    const options = Object.entries(LANGUAGES).map(([tag, name]) => h("option", { value: tag, lang: tag, selected: tag === this.#lang.tag }, name));
+    const options = Object.entries(LANGUAGES).map(([tag, name]) =>
+      h("option", { value: tag, lang: tag, selected: tag === this.#lang.tag }, name),
+    );
     const onChange = (event) => (remember(event.target.value), this.#speak(event.target.value));
-    return h("select", { class: "language", "aria-label": this.#lang.t("language"), data: { focus: "language" }, on: { change: onChange } }, options);
+    return h(
+      "select",
+      { class: "language", "aria-label": this.#lang.t("language"), data: { focus: "language" }, on: { change: onChange } },
+      options,
+    );
   }
 
   #personTools(caller) {
     const lang = this.#lang;
     return [
-      h("button", { type: "button", class: "button quiet icon-only", "aria-label": lang.t("mails"), title: lang.t("mails"), data: { focus: "mails" }, on: { click: () => this.#chooseMails() } }, icon("settings")),
       h(
         "button",
-        { type: "button", class: "button quiet icon-only", "aria-label": lang.t("sign_out", { name: caller.name }), title: lang.t("sign_out", { name: caller.name }), data: { focus: "out" }, on: { click: () => this.#signOut() } },
+        {
+          type: "button",
+          class: "button quiet icon-only",
+          "aria-label": lang.t("mails"),
+          title: lang.t("mails"),
+          data: { focus: "mails" },
+          on: { click: () => this.#chooseMails() },
+        },
+        icon("settings"),
+      ),
+      h(
+        "button",
+        {
+          type: "button",
+          class: "button quiet icon-only",
+          "aria-label": lang.t("sign_out", { name: caller.name }),
+          title: lang.t("sign_out", { name: caller.name }),
+          data: { focus: "out" },
+          on: { click: () => this.#signOut() },
+        },
         icon("out"),
       ),
     ];
@@ -235,39 +291,26 @@ class App {
     this.#page?.close();
     this.#page = null;
     this.session?.end();
-    this.#ownPage("signed_out", [h("p", {}, lang.t("signed_out_hint")), LOGIN && h("a", { class: "button", href: LOGIN }, lang.t("sign_in"))]);
+    this.#ownPage("signed_out", [
+      h("p", {}, lang.t("signed_out_hint")),
+      LOGIN && h("a", { class: "button", href: LOGIN }, lang.t("sign_in")),
+    ]);
   }
 
   #showAway() {
     const lang = this.#lang;
-    this.#ownPage("failed", [h("button", { type: "button", class: "button", on: { click: () => location.reload() } }, lang.t("try_again"))]);
+    this.#ownPage("failed", [
+      h("button", { type: "button", class: "button", on: { click: () => location.reload() } }, lang.t("try_again")),
+    ]);
   }
 
   #ownPage(title, content) {
     const lang = this.#lang;
     fill(this.#parts.header, h("p", { class: "brand" }, icon("message"), h("span", {}, lang.t("brand"))));
-    fill(this.#parts.main, h("div", { class: "page" }, h("div", { class: "middle card" }, h("h1", { class: "title" }, lang.t(title)), content)));
+    fill(
+      this.#parts.main,
+      h("div", { class: "page" }, h("div", { class: "middle card" }, h("h1", { class: "title" }, lang.t(title)), content)),
+    );
     document.title = `${lang.t(title)} · Parley`;
   }
 }
-
-/** Where the token comes from: the shop's address, a guest's link in the address's fragment, or the tab's storage. */
-function tokenSource() {
-  if (TOKEN_URL) return new FetchedToken(TOKEN_URL);
-  const link = guestLink();
-  if (link !== null) {
-    history.replaceState(null, "", location.pathname + location.search);
-    GuestToken.keepLink(link);
-  }
-  if (GuestToken.isThere) return new GuestToken(location.origin);
-  return StoredToken.isThere ? new StoredToken() : null;
-}
-
-/** The fragment `#guest=<token>`, or on the page of a mail's link (`guest/<order>`) the token alone. */
-function guestLink() {
-  const fragment = decodeURIComponent(location.hash.slice(1));
-  if (fragment.startsWith("guest=")) return fragment.slice(6);
-  return location.pathname.startsWith(`${ROOT}guest/`) && fragment !== "" ? fragment : null;
-}
-
-new App(await load(preferred())).start();

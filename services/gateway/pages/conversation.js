@@ -50,14 +50,32 @@ export class Conversation {
   #build() {
     const { lang } = this.#session;
     const list = h("ol", { class: "entries" });
-    const older = h("button", { type: "button", class: "button small older", hidden: true, on: { click: () => this.#loadOlder() } }, lang.t("older"));
+    const older = h(
+      "button",
+      { type: "button", class: "button small older", hidden: true, on: { click: () => this.#loadOlder() } },
+      lang.t("older"),
+    );
     const empty = h("div", { class: "middle", hidden: true });
-    const history = h("div", { class: "history", tabindex: 0, role: "region", "aria-label": lang.t("history") }, older, empty, list);
+    const history = h(
+      "div",
+      { class: "history", tabindex: 0, role: "region", "aria-label": lang.t("history") },
+      older,
+      empty,
+      list,
+    );
     const jump = h("button", { type: "button", class: "button small jump", hidden: true, on: { click: () => this.#toBottom() } });
     const head = h("header", { class: "conversation-head" });
     const banner = h("div", { class: "banners" });
     const spokenNews = h("p", { class: "sr", role: "status" });
-    const root = h("section", { class: "conversation", "aria-label": lang.t("conversation") }, head, banner, h("div", { class: "history-frame" }, history, jump), this.#box.element, spokenNews);
+    const root = h(
+      "section",
+      { class: "conversation", "aria-label": lang.t("conversation") },
+      head,
+      banner,
+      h("div", { class: "history-frame" }, history, jump),
+      this.#box.element,
+      spokenNews,
+    );
     history.addEventListener("scroll", () => this.#onScroll(), { passive: true });
     return { root, head, banner, history, list, older, empty, jump, spokenNews };
   }
@@ -66,10 +84,15 @@ export class Conversation {
   async open() {
     const { live, outbox } = this.#session;
     const isJoined = live.state === "live";
-    this.#ends = [live.on((event) => this.#onLive(event)), outbox.on((orderId, stored) => orderId === this.orderId && this.#onOutbox(stored))];
+    this.#ends = [
+      live.on((event) => this.#onLive(event)),
+      outbox.on((orderId, stored) => orderId === this.orderId && this.#onOutbox(stored)),
+    ];
     this.#reading.start(this.#parts.history);
     this.render();
-    await this.#thread.load();
+    const loaded = this.#thread.load();
+    this.#session.lang.prepare();
+    await loaded;
     this.#newFrom = this.#thread.firstNewSeq;
     this.#reading.begin();
     this.render();
@@ -115,7 +138,10 @@ export class Conversation {
     const said =
       message.kind === "text"
         ? lang.t("announce", { name: message.author.name, text: (message.text ?? "").slice(0, SPOKEN_CHARACTERS) })
-        : lang.t(message.kind, { name: message.author.name, what: lang.known(message.kind === "dispute_opened" ? "reason" : "outcome", message.reason ?? message.outcome) });
+        : lang.t(message.kind, {
+            name: message.author.name,
+            what: lang.known(message.kind === "dispute_opened" ? "reason" : "outcome", message.reason ?? message.outcome),
+          });
     fill(this.#parts.spokenNews, said);
   }
 
@@ -245,7 +271,8 @@ export class Conversation {
     const focus = element.getRootNode().activeElement;
     const name = element.contains(focus) ? focus.dataset.focus : undefined;
     fill(element, children());
-    if (name) (element.querySelector(`[data-focus="${name}"]`) ?? element.querySelector(".title"))?.focus({ preventScroll: true });
+    if (name)
+      (element.querySelector(`[data-focus="${name}"]`) ?? element.querySelector(".title"))?.focus({ preventScroll: true });
   }
 
   #renderHead() {
@@ -253,20 +280,42 @@ export class Conversation {
     const { view, orderId, state } = this.#thread;
     const canOpen = this.#thread.may("open_dispute") && !this.#pending().some((item) => item.kind === "open");
     const tools = view ? this.#options.tools(this.#thread) : [];
-    const signature = JSON.stringify([lang.tag, state, live.state, view?.order.version, canOpen, tools.map((tool) => tool.dataset.signature)]);
+    const signature = JSON.stringify([
+      lang.tag,
+      state,
+      live.state,
+      view?.order.version,
+      canOpen,
+      tools.map((tool) => tool.dataset.signature),
+    ]);
     this.#part(this.#parts.head, signature, () => [
       h(
         "div",
         { class: "who" },
-        h(this.#options.heading, { class: "title", tabindex: -1, data: { focus: "title" } }, h("bdi", {}, view ? otherSide(caller.side, view.order) : lang.t("order", { id: orderId }))),
-        h("p", { class: "subtitle" }, h("span", {}, lang.t("order", { id: orderId })), view && h("span", {}, lang.known("status", view.order.status)), this.#options.showConnection && connection(lang, live.state)),
+        h(
+          this.#options.heading,
+          { class: "title", tabindex: -1, data: { focus: "title" } },
+          h("bdi", {}, view ? otherSide(caller.side, view.order) : lang.t("order", { id: orderId })),
+        ),
+        h(
+          "p",
+          { class: "subtitle" },
+          h("span", {}, lang.t("order", { id: orderId })),
+          view && h("span", {}, lang.known("status", view.order.status)),
+          this.#options.showConnection && connection(lang, live.state),
+        ),
       ),
       h(
         "div",
         { class: "tools" },
         tools,
         canOpen &&
-          h("button", { type: "button", class: "button small", data: { focus: "dispute" }, on: { click: () => this.#openDispute() } }, icon("alert"), lang.t("dispute.report")),
+          h(
+            "button",
+            { type: "button", class: "button small", data: { focus: "dispute" }, on: { click: () => this.#openDispute() } },
+            icon("alert"),
+            lang.t("dispute.report"),
+          ),
       ),
     ]);
   }
@@ -284,7 +333,16 @@ export class Conversation {
           { class: "banner away", role: "status" },
           icon("clock"),
           h("p", {}, lang.t("away")),
-          h("button", { type: "button", class: "button small", data: { focus: "retry" }, on: { click: () => (live.retry(), outbox.retry()) } }, lang.t("try_now")),
+          h(
+            "button",
+            {
+              type: "button",
+              class: "button small",
+              data: { focus: "retry" },
+              on: { click: () => (live.retry(), outbox.retry()) },
+            },
+            lang.t("try_now"),
+          ),
         ),
       isOpen &&
         h(
@@ -296,9 +354,18 @@ export class Conversation {
             {},
             h("strong", {}, lang.t("dispute.is_open", { what: lang.known("reason", dispute.reason) })),
             " ",
-            h("span", { class: "by" }, lang.t("dispute.opened_by", { name: dispute.opened_by.name, when: lang.moment(dispute.opened_at) })),
+            h(
+              "span",
+              { class: "by" },
+              lang.t("dispute.opened_by", { name: dispute.opened_by.name, when: lang.moment(dispute.opened_at) }),
+            ),
           ),
-          canClose && h("button", { type: "button", class: "button small", data: { focus: "dispute" }, on: { click: () => this.#closeDispute() } }, lang.t("dispute.close")),
+          canClose &&
+            h(
+              "button",
+              { type: "button", class: "button small", data: { focus: "dispute" }, on: { click: () => this.#closeDispute() } },
+              lang.t("dispute.close"),
+            ),
         ),
     ]);
   }
@@ -335,10 +402,21 @@ export class Conversation {
 
   #inPlaceOfHistory(state) {
     const { lang } = this.#session;
-    if (state === "loading") return [1, 2, 3].map((each) => h("div", { class: `skeleton bubble-${each}`, "aria-hidden": "true" }));
-    if (state === "ready") return [icon("message"), h("p", { class: "strong" }, lang.t("empty.conversation")), h("p", {}, lang.t("empty.conversation_hint"))];
-    if (state === "missing") return [icon("search"), h("p", { class: "strong" }, lang.t("missing")), h("p", {}, lang.t("missing_hint"))];
-    return [icon("alert"), h("p", { class: "strong" }, lang.t("failed")), h("button", { type: "button", class: "button", on: { click: () => this.#catchUp(true) } }, lang.t("try_again"))];
+    if (state === "loading")
+      return [1, 2, 3].map((each) => h("div", { class: `skeleton bubble-${each}`, "aria-hidden": "true" }));
+    if (state === "ready")
+      return [
+        icon("message"),
+        h("p", { class: "strong" }, lang.t("empty.conversation")),
+        h("p", {}, lang.t("empty.conversation_hint")),
+      ];
+    if (state === "missing")
+      return [icon("search"), h("p", { class: "strong" }, lang.t("missing")), h("p", {}, lang.t("missing_hint"))];
+    return [
+      icon("alert"),
+      h("p", { class: "strong" }, lang.t("failed")),
+      h("button", { type: "button", class: "button", on: { click: () => this.#catchUp(true) } }, lang.t("try_again")),
+    ];
   }
 
   #renderJump() {
@@ -353,7 +431,13 @@ export class Conversation {
 function isEntryOf(item, message) {
   if (item.commandId) return message.id === item.commandId;
   const kind = { post: "text", open: "dispute_opened", close: "dispute_closed" }[item.kind];
-  return item.state === "waiting" && message.mine && message.seq > item.seen && message.kind === kind && (message.text ?? "") === (item.body.text ?? item.body.note);
+  return (
+    item.state === "waiting" &&
+    message.mine &&
+    message.seq > item.seen &&
+    message.kind === kind &&
+    (message.text ?? "") === (item.body.text ?? item.body.note)
+  );
 }
 
 function otherSide(side, order) {

@@ -2,9 +2,8 @@
 
 import { Conversation } from "./conversation.js";
 import { h, icon } from "./dom.js";
-import { filters, searchField } from "./filters.js";
 import { disputeChip, itemsInShort, orderCard, statusChip } from "./order_card.js";
-import { ThreadList, listPath } from "./thread_list.js";
+import { ThreadList, filters, listPath, searchField } from "./thread_list.js";
 
 const ORDER_FILTERS = ["all", "unread", "with_messages", "disputed"];
 const MESSAGE_FILTERS = ["all", "unread", "disputed"];
@@ -12,19 +11,34 @@ const MESSAGE_FILTERS = ["all", "unread", "disputed"];
 /** A page is `{element, title, close, focus}`. */
 export function ordersPage(app, asked) {
   const { lang } = app.session;
-  return listPage(app, asked, { name: "orders", path: "/v1/orders", choices: ORDER_FILTERS, title: lang.t("orders"), row: (item) => orderRow(app, item) });
+  return listPage(app, asked, {
+    name: "orders",
+    path: "/v1/orders",
+    choices: ORDER_FILTERS,
+    title: lang.t("orders"),
+    row: (item) => orderRow(app, item),
+  });
 }
 
 export function messagesPage(app, asked) {
   const { lang } = app.session;
-  return listPage(app, asked, { name: "messages", path: "/v1/threads", choices: MESSAGE_FILTERS, title: lang.t("messages"), row: (item) => messageRow(app, item) });
+  return listPage(app, asked, {
+    name: "messages",
+    path: "/v1/threads",
+    choices: MESSAGE_FILTERS,
+    title: lang.t("messages"),
+    row: (item) => messageRow(app, item),
+  });
 }
 
 function listPage(app, asked, { name, path, choices, title, row }) {
   const { lang } = app.session;
   const filter = choices.includes(asked.get("filter")) ? asked.get("filter") : "all";
   let q = asked.get("q") ?? "";
-  const empty = () => [icon(name === "orders" ? "box" : "message"), h("p", { class: "strong" }, lang.t(q || filter !== "all" ? "empty.filter" : `empty.${name}`))];
+  const empty = () => [
+    icon(name === "orders" ? "box" : "message"),
+    h("p", { class: "strong" }, lang.t(q || filter !== "all" ? "empty.filter" : `empty.${name}`)),
+  ];
   const list = new ThreadList(app.session, { row, empty, label: title });
   const show = () => list.show(listPath(path, { filter: filter === "all" ? "" : filter, q }));
   const search = searchField(lang, q, (sought) => {
@@ -55,9 +69,21 @@ function orderRow(app, { order, thread }) {
       h(
         "div",
         { class: "order-row-main" },
-        h("p", { class: "order-row-head" }, h("strong", {}, lang.t("order", { id: order.order_id })), statusChip(lang, order.status), disputeChip(lang, thread.dispute)),
+        h(
+          "p",
+          { class: "order-row-head" },
+          h("strong", {}, lang.t("order", { id: order.order_id })),
+          statusChip(lang, order.status),
+          disputeChip(lang, thread.dispute),
+        ),
         h("p", { class: "order-row-items", dir: "auto" }, itemsInShort(lang, order)),
-        h("p", { class: "faint" }, h("time", { datetime: order.placed_at }, lang.date(order.placed_at)), " · ", h("bdi", {}, order.seller.name)),
+        h(
+          "p",
+          { class: "faint" },
+          h("time", { datetime: order.placed_at }, lang.date(order.placed_at)),
+          " · ",
+          h("bdi", {}, order.seller.name),
+        ),
       ),
       h("p", { class: "order-row-total" }, lang.money(order.total, order.currency)),
       h(
@@ -86,7 +112,12 @@ function messageRow(app, { order, thread }) {
         "a",
         { href: app.addressOf(to), data: { to, focus: order.order_id } },
         h("span", { class: "thread-row-head" }, h("bdi", { class: "name" }, order.seller.name), lastMoment(lang, thread)),
-        h("span", { class: "thread-row-order" }, h("span", {}, lang.t("order", { id: order.order_id })), h("span", { dir: "auto" }, itemsInShort(lang, order))),
+        h(
+          "span",
+          { class: "thread-row-order" },
+          h("span", {}, lang.t("order", { id: order.order_id })),
+          h("span", { dir: "auto" }, itemsInShort(lang, order)),
+        ),
         h("span", { class: "thread-row-excerpt", dir: "auto" }, excerpt(lang, app.session.caller.side, thread.last)),
         h("span", { class: "chips" }, unreadBadge(lang, thread.unread), disputeChip(lang, thread.dispute)),
       ),
@@ -117,8 +148,21 @@ export function conversationPage(app, orderId) {
   const conversation = new Conversation(session, orderId, {
     onThread: (thread) => (card.show(thread.view), thread.state === "missing" && (card.element.hidden = true)),
   });
-  const back = session.caller.role !== "guest" && h("a", { class: "back", href: app.addressOf("messages"), data: { to: "messages" } }, icon("back"), lang.t("messages"));
-  const element = h("div", { class: "page fill with-aside" }, back, conversation.element, h("aside", { "aria-label": lang.t("order_details") }, card.element));
+  const back =
+    session.caller.role !== "guest" &&
+    h("a", { class: "back", href: app.addressOf("messages"), data: { to: "messages" } }, icon("back"), lang.t("messages"));
+  const element = h(
+    "div",
+    { class: "page fill with-aside" },
+    back,
+    conversation.element,
+    h("aside", { "aria-label": lang.t("order_details") }, card.element),
+  );
   conversation.open();
-  return { element, title: lang.t("order", { id: orderId }), close: () => conversation.close(), focus: () => conversation.focusTitle() };
+  return {
+    element,
+    title: lang.t("order", { id: orderId }),
+    close: () => conversation.close(),
+    focus: () => conversation.focusTitle(),
+  };
 }

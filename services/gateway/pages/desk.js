@@ -5,12 +5,16 @@ import { Conversation } from "./conversation.js";
 import { excerpt, lastMoment, unreadBadge } from "./customer.js";
 import { fill, h, icon, spoken } from "./dom.js";
 import { reasonOf } from "./entries.js";
-import { filters, searchField } from "./filters.js";
 import { disputeChip, itemsInShort, orderCard } from "./order_card.js";
-import { ThreadList, listPath } from "./thread_list.js";
+import { ThreadList, filters, listPath, searchField } from "./thread_list.js";
 
 const FILTERS = ["all", "unread", "disputed", "waiting"];
-const ASKED = { all: {}, unread: { filter: "unread" }, disputed: { filter: "disputed", sort: "oldest_dispute" }, waiting: { sort: "waiting" } };
+const ASKED = {
+  all: {},
+  unread: { filter: "unread" },
+  disputed: { filter: "disputed", sort: "oldest_dispute" },
+  waiting: { sort: "waiting" },
+};
 
 export class Desk {
   #app;
@@ -45,7 +49,10 @@ export class Desk {
     const lang = this.#lang;
     this.#list = new ThreadList(this.#app.session, {
       row: (item) => this.#row(item),
-      empty: () => [icon("message"), h("p", { class: "strong" }, lang.t(this.#q || this.#filter !== "all" ? "empty.filter" : "empty.desk"))],
+      empty: () => [
+        icon("message"),
+        h("p", { class: "strong" }, lang.t(this.#q || this.#filter !== "all" ? "empty.filter" : "empty.desk")),
+      ],
       label: lang.t("desk"),
       stays: () => this.#open?.orderId ?? null,
       onItems: (items) => this.#onItems(items),
@@ -53,8 +60,20 @@ export class Desk {
     const heading = h("h1", { class: "title", tabindex: -1 }, lang.t("desk"));
     const search = searchField(lang, this.#q, (q) => ((this.#q = q), this.#app.replaceAddress(this.#address()), this.#show()));
     const selection = h("div", { class: "selection", hidden: true });
-    const names = filters(this.#app, { lang, name: "desk", choices: FILTERS, chosen: this.#filter, label: lang.t("show"), query: { q: this.#q } });
-    const queue = h("section", { class: "queue", "aria-label": lang.t("desk") }, h("div", { class: "queue-head" }, heading, search, names, selection), this.#list.element);
+    const names = filters(this.#app, {
+      lang,
+      name: "desk",
+      choices: FILTERS,
+      chosen: this.#filter,
+      label: lang.t("show"),
+      query: { q: this.#q },
+    });
+    const queue = h(
+      "section",
+      { class: "queue", "aria-label": lang.t("desk") },
+      h("div", { class: "queue-head" }, heading, search, names, selection),
+      this.#list.element,
+    );
     const pane = h("div", { class: "pane" });
     const root = h("div", { class: "page fill desk" }, queue, pane);
     this.#list.element.addEventListener("keydown", (event) => this.#onKey(event));
@@ -139,16 +158,32 @@ export class Desk {
         h(
           "label",
           { class: "select" },
-          h("input", { type: "checkbox", checked: isSelected, data: { focus: `select:${id}` }, on: { change: (event) => this.#select(id, event.target.checked) } }),
+          h("input", {
+            type: "checkbox",
+            checked: isSelected,
+            data: { focus: `select:${id}` },
+            on: { change: (event) => this.#select(id, event.target.checked) },
+          }),
           spoken(lang.t("select", { id })),
         ),
         h(
           "a",
           { href: this.#app.addressOf(to), "aria-current": isOpen && "true", data: { to, focus: id } },
           h("span", { class: "thread-row-head" }, h("bdi", { class: "name" }, name), lastMoment(lang, thread)),
-          h("span", { class: "thread-row-order" }, h("span", {}, lang.t("order", { id })), h("span", { dir: "auto" }, itemsInShort(lang, order))),
+          h(
+            "span",
+            { class: "thread-row-order" },
+            h("span", {}, lang.t("order", { id })),
+            h("span", { dir: "auto" }, itemsInShort(lang, order)),
+          ),
           h("span", { class: "thread-row-excerpt", dir: "auto" }, excerpt(lang, caller.side, thread.last)),
-          h("span", { class: "chips" }, unreadBadge(lang, thread.unread), disputeChip(lang, thread.dispute), this.#waitingChip(thread)),
+          h(
+            "span",
+            { class: "chips" },
+            unreadBadge(lang, thread.unread),
+            disputeChip(lang, thread.dispute),
+            this.#waitingChip(thread),
+          ),
         ),
       );
     return { signature: JSON.stringify([lang.tag, order, thread, isOpen, isSelected, to]), make };
@@ -156,7 +191,15 @@ export class Desk {
 
   #waitingChip(thread) {
     const lang = this.#lang;
-    return thread.waiting_since && h("span", { class: "chip", title: lang.moment(thread.waiting_since) }, icon("clock"), lang.t("waiting_since", { when: lang.brief(thread.waiting_since) }));
+    return (
+      thread.waiting_since &&
+      h(
+        "span",
+        { class: "chip", title: lang.moment(thread.waiting_since) },
+        icon("clock"),
+        lang.t("waiting_since", { when: lang.brief(thread.waiting_since) }),
+      )
+    );
   }
 
   #select(orderId, is) {
@@ -169,7 +212,8 @@ export class Desk {
     const lang = this.#lang;
     const { selection } = this.#parts;
     selection.hidden = this.#selected.size === 0;
-    const button = (words, name, onClick) => h("button", { type: "button", class: "button small", on: { click: onClick } }, icon(name), words);
+    const button = (words, name, onClick) =>
+      h("button", { type: "button", class: "button small", on: { click: onClick } }, icon(name), words);
     fill(
       selection,
       h("p", { role: "status" }, lang.t("selected", { n: this.#selected.size })),
@@ -204,13 +248,20 @@ export class Desk {
     const tool = (name, words, onClick, pressed) =>
       h(
         "button",
-        { type: "button", class: "button small", "aria-pressed": pressed, data: { focus: name, signature: `${name} ${words} ${pressed}` }, on: { click: onClick } },
+        {
+          type: "button",
+          class: "button small",
+          "aria-pressed": pressed,
+          data: { focus: name, signature: `${name} ${words} ${pressed}` },
+          on: { click: onClick },
+        },
         icon(name),
         words,
       );
     return [
       thread.lastSeq > 0 && tool("mail", lang.t("mark_unread"), () => this.#markUnread(thread)),
-      thread.may("watch") && tool("eye", lang.t(isWatching ? "watching" : "watch"), () => this.#watch(thread), String(isWatching)),
+      thread.may("watch") &&
+        tool("eye", lang.t(isWatching ? "watching" : "watch"), () => this.#watch(thread), String(isWatching)),
     ].filter(Boolean);
   }
 
@@ -218,7 +269,9 @@ export class Desk {
   async #markUnread(thread) {
     const newest = thread.messages.findLast((message) => !message.mine);
     const upTo = Math.max(0, (newest?.seq ?? thread.lastSeq) - 1);
-    const isDone = await this.#do(() => this.#app.session.api.write("PUT", orderPath(thread.orderId, "/read"), { up_to_seq: upTo }));
+    const isDone = await this.#do(() =>
+      this.#app.session.api.write("PUT", orderPath(thread.orderId, "/read"), { up_to_seq: upTo }),
+    );
     if (isDone) this.#app.go(this.#address(null));
   }
 

@@ -1,7 +1,7 @@
 // Dialogs: small forms that resolve to what was chosen, or to null. What is typed into one is kept like any other draft.
 
 import { h, icon, fill } from "./dom.js";
-import { TEXT_LIMIT, judge, lengthOf, sendable } from "./limits.js";
+import { TEXT_LIMIT, judge, lengthOf, sendable } from "./write_box.js";
 
 const REASONS = ["not_received", "not_as_described", "damaged", "wrong_item", "refund_missing", "other"];
 const OUTCOMES = ["resolved", "refunded", "replaced", "withdrawn", "rejected"];
@@ -23,7 +23,16 @@ function ask(host, { lang, title, hint, fields, submit, danger = false, read }) 
           "header",
           { class: "dialog-head" },
           h("h2", { id }, title),
-          h("button", { type: "button", class: "button quiet icon-only", "aria-label": lang.t("close"), on: { click: () => dialog.close() } }, icon("close")),
+          h(
+            "button",
+            {
+              type: "button",
+              class: "button quiet icon-only",
+              "aria-label": lang.t("close"),
+              on: { click: () => dialog.close() },
+            },
+            icon("close"),
+          ),
         ),
         hint && h("p", { class: "hint" }, hint),
         fields,
@@ -63,7 +72,8 @@ export function textField({ lang, keeping, name, label, rows, optional = false }
     const verdict = judge(area.value);
     fill(counter, lang.t("counter", { n: lengthOf(area.value), limit: TEXT_LIMIT }));
     counter.dataset.verdict = verdict;
-    if (verdict !== "empty" || optional) fill(wrong, verdict === "over" ? lang.t("too_long", { n: lengthOf(area.value) - TEXT_LIMIT }) : "");
+    if (verdict !== "empty" || optional)
+      fill(wrong, verdict === "over" ? lang.t("too_long", { n: lengthOf(area.value) - TEXT_LIMIT }) : "");
   };
   area.addEventListener("input", () => {
     keeping?.write(name, area.value);
@@ -79,7 +89,13 @@ export function textField({ lang, keeping, name, label, rows, optional = false }
     area.focus();
     return null;
   };
-  const element = h("div", { class: "field" }, h("div", { class: "field-head" }, h("label", { for: id }, label), counter), area, wrong);
+  const element = h(
+    "div",
+    { class: "field" },
+    h("div", { class: "field-head" }, h("label", { for: id }, label), counter),
+    area,
+    wrong,
+  );
   return { element, read, forget: () => keeping?.write(name, null) };
 }
 
@@ -156,8 +172,15 @@ export function askToRedact(host, { lang, name }) {
 export function askPreferences(host, { lang, languages, preferences }) {
   const box = (name) => h("input", { type: "checkbox", checked: preferences.mails[name] });
   const [messages, disputes] = [box("messages"), box("disputes")];
-  const options = Object.entries(languages).map(([tag, name]) => h("option", { value: tag, selected: preferences.locale?.startsWith(tag) ?? false }, name));
-  const locale = h("select", { id: "parley-mail-language" }, h("option", { value: "" }, lang.t("mails.language_of_order")), options);
+  const options = Object.entries(languages).map(([tag, name]) =>
+    h("option", { value: tag, selected: preferences.locale?.startsWith(tag) ?? false }, name),
+  );
+  const locale = h(
+    "select",
+    { id: "parley-mail-language" },
+    h("option", { value: "" }, lang.t("mails.language_of_order")),
+    options,
+  );
   return ask(host, {
     lang,
     title: lang.t("mails"),

@@ -61,7 +61,12 @@ function set(element, name, value) {
 /** A decorative icon; the control around it has a name in words. */
 export function icon(name) {
   const svg = document.createElementNS(SVG, "svg");
-  for (const [key, value] of Object.entries({ viewBox: "0 0 24 24", class: `icon icon-${name}`, "aria-hidden": "true", focusable: "false" })) {
+  for (const [key, value] of Object.entries({
+    viewBox: "0 0 24 24",
+    class: `icon icon-${name}`,
+    "aria-hidden": "true",
+    focusable: "false",
+  })) {
     svg.setAttribute(key, value);
   }
   const path = document.createElementNS(SVG, "path");
@@ -111,7 +116,9 @@ function refocus(parent, focused) {
   if (parent.contains(focused)) {
     focused.focus({ preventScroll: true });
   } else if (focused.dataset?.focus) {
-    [...parent.querySelectorAll("[data-focus]")].find((each) => each.dataset.focus === focused.dataset.focus)?.focus({ preventScroll: true });
+    [...parent.querySelectorAll("[data-focus]")]
+      .find((each) => each.dataset.focus === focused.dataset.focus)
+      ?.focus({ preventScroll: true });
   }
 }
 

@@ -36,7 +36,11 @@ function dayRow(lang, day, at) {
 }
 
 function newRow(lang) {
-  return { key: "new", signature: lang.tag, make: () => h("li", { class: "separator new" }, h("span", {}, lang.t("new_messages"))) };
+  return {
+    key: "new",
+    signature: lang.tag,
+    make: () => h("li", { class: "separator new" }, h("span", {}, lang.t("new_messages"))),
+  };
 }
 
 function messageRow({ lang, side, message, goesOn, actions }) {
@@ -45,7 +49,10 @@ function messageRow({ lang, side, message, goesOn, actions }) {
   const make = () =>
     h(
       "li",
-      { class: `entry ${author.side === side ? "own-side" : "other-side"} by-${author.side} ${goesOn ? "goes-on" : ""}`, data: { seq } },
+      {
+        class: `entry ${author.side === side ? "own-side" : "other-side"} by-${author.side} ${goesOn ? "goes-on" : ""}`,
+        data: { seq },
+      },
       mine ? spoken(lang.t("you")) : goesOn ? spoken(author.name) : byline(lang, side, author),
       redacted ? h("p", { class: "bubble redacted" }, lang.t("redacted")) : h("p", { class: "bubble", dir: "auto" }, text),
       h(
@@ -57,7 +64,12 @@ function messageRow({ lang, side, message, goesOn, actions }) {
         canRedact &&
           h(
             "button",
-            { type: "button", class: "button quiet small", data: { focus: `redact:${id}` }, on: { click: () => actions.redact(message) } },
+            {
+              type: "button",
+              class: "button quiet small",
+              data: { focus: `redact:${id}` },
+              on: { click: () => actions.redact(message) },
+            },
             icon("erase"),
             lang.t("redact"),
             spoken(lang.t("redact.of", { name: author.name, time: lang.moment(at) })),
@@ -80,8 +92,15 @@ function stepRow(lang, message) {
     h(
       "li",
       { class: `entry step ${kind}`, data: { seq } },
-      h("p", { class: "step-what" }, icon(kind === "dispute_opened" ? "alert" : "accepted"), h("span", {}, lang.t(kind, { name: author.name, what }))),
-      redacted ? h("p", { class: "step-text redacted" }, lang.t("redacted")) : text && h("p", { class: "step-text", dir: "auto" }, text),
+      h(
+        "p",
+        { class: "step-what" },
+        icon(kind === "dispute_opened" ? "alert" : "accepted"),
+        h("span", {}, lang.t(kind, { name: author.name, what })),
+      ),
+      redacted
+        ? h("p", { class: "step-text redacted" }, lang.t("redacted"))
+        : text && h("p", { class: "step-text", dir: "auto" }, text),
       h("p", { class: "foot", data: { seq } }, h("time", { datetime: at }, lang.moment(at))),
     );
   return { key: id, signature: `${lang.tag} ${text === null} ${redacted} ${what}`, make };
@@ -98,7 +117,12 @@ function pendingRow({ lang, item, actions }) {
       { class: isPost ? `entry own-side pending ${state}` : `entry step pending ${state}`, data: { state } },
       isPost
         ? spoken(lang.t("you"))
-        : h("p", { class: "step-what" }, icon("alert"), h("span", {}, lang.t(item.kind === "open" ? "dispute.opening" : "dispute.closing"))),
+        : h(
+            "p",
+            { class: "step-what" },
+            icon("alert"),
+            h("span", {}, lang.t(item.kind === "open" ? "dispute.opening" : "dispute.closing")),
+          ),
       text && h("p", { class: isPost ? "bubble" : "step-text", dir: "auto" }, text),
       h("p", { class: "foot" }, h("span", { class: `state ${state}` }, icon(STATE_ICONS[state]), lang.t(`state.${state}`))),
       state === "refused" && refusal({ lang, item, actions }),
@@ -110,7 +134,11 @@ const STATE_ICONS = { sending: "clock", held: "clock", accepted: "accepted", ref
 
 function refusal({ lang, item, actions }) {
   const button = (name, words) =>
-    h("button", { type: "button", class: "button small", data: { focus: `${name}:${item.key}` }, on: { click: () => actions[name](item) } }, words);
+    h(
+      "button",
+      { type: "button", class: "button small", data: { focus: `${name}:${item.key}` }, on: { click: () => actions[name](item) } },
+      words,
+    );
   return h(
     "div",
     { class: "refusal" },

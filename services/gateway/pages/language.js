@@ -31,7 +31,11 @@ export function remember(tag) {
 
 /** Loads a language's words. */
 export async function load(tag) {
-  const { default: words } = await (tag === "de" ? import("./words/de.js") : tag === "es" ? import("./words/es.js") : import("./words/en.js"));
+  const { default: words } = await (tag === "de"
+    ? import("./words/de.js")
+    : tag === "es"
+      ? import("./words/es.js")
+      : import("./words/en.js"));
   return new Language(tag, words);
 }
 
@@ -47,27 +51,37 @@ function regional(tag) {
 }
 
 export class Language {
+  #locale;
+  #formats = new Map();
+
   constructor(tag, words) {
     this.tag = tag;
     this.words = words;
-    const locale = regional(tag);
-    this.locale = locale;
-    this.plurals = new Intl.PluralRules(tag);
-    this.numbers = new Intl.NumberFormat(locale);
-    this.times = new Intl.DateTimeFormat(locale, { timeStyle: "short" });
-    this.days = new Intl.DateTimeFormat(locale, { weekday: "long", day: "numeric", month: "long" });
-    this.longDays = new Intl.DateTimeFormat(locale, { day: "numeric", month: "long", year: "numeric" });
-    this.shortDays = new Intl.DateTimeFormat(locale, { day: "numeric", month: "short" });
-    this.shortDaysOfYears = new Intl.DateTimeFormat(locale, { day: "numeric", month: "short", year: "numeric" });
-    this.moments = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" });
-    this.relative = new Intl.RelativeTimeFormat(tag, { numeric: "auto" });
+    this.#locale = regional(tag);
+  }
+
+  /** Formats are slow to make: each is made when it is first needed. */
+  #format(kind, options = {}) {
+    const name = kind.name + JSON.stringify(options);
+    if (!this.#formats.has(name)) this.#formats.set(name, new kind(this.#locale, options));
+    return this.#formats.get(name);
+  }
+
+  /** Makes the formats that a conversation needs, in a moment when there is nothing else to do. */
+  prepare() {
+    const now = new Date();
+    return [this.time(now), this.day(now), this.date(now), this.moment(now), this.number(0)];
+  }
+
+  #date(moment, options) {
+    return this.#format(Intl.DateTimeFormat, options).format(new Date(moment));
   }
 
   /** The words under this key with their places filled in; where they depend on a number, it is `n`. */
   t(key, values = {}) {
     const entry = this.words[key];
     if (entry === undefined) throw new Error(`there are no words for ${key}`);
-    const text = typeof entry === "string" ? entry : (entry[this.plurals.select(values.n)] ?? entry.other);
+    const text = typeof entry === "string" ? entry : (entry[this.#format(Intl.PluralRules).select(values.n)] ?? entry.other);
     return text.replace(/\{(\w+)\}/g, (_, name) => this.#shown(values[name]));
   }
 
@@ -81,44 +95,48 @@ export class Language {
   }
 
   number(value) {
-    return this.numbers.format(value);
+    return this.#format(Intl.NumberFormat).format(value);
   }
 
   money(amount, currency) {
-    return new Intl.NumberFormat(this.locale, { style: "currency", currency }).format(amount);
+    return this.#format(Intl.NumberFormat, { style: "currency", currency }).format(amount);
   }
 
   time(moment) {
-    return this.times.format(new Date(moment));
+    return this.#date(moment, { timeStyle: "short" });
   }
 
   moment(moment) {
-    return this.moments.format(new Date(moment));
+    return this.#date(moment, { dateStyle: "medium", timeStyle: "short" });
   }
 
   date(moment) {
-    return this.longDays.format(new Date(moment));
+    return this.#date(moment, { day: "numeric", month: "long", year: "numeric" });
   }
 
   /** "Today", "Yesterday", a weekday and date within the year, else the full date. */
   day(moment) {
     const date = new Date(moment);
     const ago = Math.round((midnight(new Date()) - midnight(date)) / DAY_MS);
-    if (ago === 0 || ago === 1) return capital(this.relative.format(-ago, "day"));
-    return date.getFullYear() === new Date().getFullYear() ? this.days.format(date) : this.longDays.format(date);
+    if (ago === 0 || ago === 1) return capital(this.#format(Intl.RelativeTimeFormat, { numeric: "auto" }).format(-ago, "day"));
+    return isThisYear(date) ? this.#date(date, { weekday: "long", day: "numeric", month: "long" }) : this.date(date);
   }
 
   /** As short as a list wants it: the time today, else the day. */
   brief(moment) {
     const date = new Date(moment);
     if (midnight(date) === midnight(new Date())) return this.time(date);
-    return (date.getFullYear() === new Date().getFullYear() ? this.shortDays : this.shortDaysOfYears).format(date);
+    return this.#date(date, { day: "numeric", month: "short", year: isThisYear(date) ? undefined : "numeric" });
   }
 }
 
 /** The local day as a number; also the key by which entries are put into days. */
 export function midnight(date) {
   return new Date(date.getFullYear(), date.getMonth(), date.getDate()).getTime();
+}
+
+function isThisYear(date) {
+  return date.getFullYear() === new Date().getFullYear();
 }
 
 function capital(text) {

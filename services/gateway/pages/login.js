@@ -2,7 +2,7 @@
 
 import { load, preferred } from "./language.js";
 import { fill, h } from "./dom.js";
-import { StoredToken } from "./tokens.js";
+import { StoredToken, fragment } from "./tokens.js";
 
 const { root: ROOT = "/pages/" } = document.documentElement.dataset;
 
@@ -11,13 +11,20 @@ function enter(token) {
   location.replace(ROOT);
 }
 
-const fragment = decodeURIComponent(location.hash.slice(1));
-history.replaceState(null, "", location.pathname);
+/** The token in the address, which is taken out of it at once. */
+function tokenInAddress() {
+  const given = fragment();
+  history.replaceState(null, "", location.pathname);
+  return given.startsWith("token=") ? given.slice(6) : null;
+}
+
+const token = tokenInAddress();
+addEventListener("hashchange", () => tryToEnter(tokenInAddress() ?? ""));
 const lang = await load(preferred());
 document.documentElement.lang = lang.tag;
 document.title = `${lang.t("sign_in")} · Parley`;
-if (fragment.startsWith("token=")) tryToEnter(fragment.slice(6));
-else show();
+if (token === null) show();
+else tryToEnter(token);
 
 function tryToEnter(token) {
   try {

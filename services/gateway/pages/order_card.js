@@ -41,7 +41,11 @@ function details(lang, caller, { order, thread }) {
       line(lang.t("placed"), lang.date(order.placed_at)),
       line(lang.t("status"), h("span", { class: "chips" }, statusChip(lang, order.status), disputeChip(lang, thread.dispute))),
       caller.side !== "seller" && line(lang.t("side.seller"), h("bdi", {}, order.seller.name)),
-      caller.side !== "customer" && line(lang.t("side.customer"), [h("bdi", {}, order.customer.name), order.customer.guest && h("span", { class: "chip" }, lang.t("guest"))]),
+      caller.side !== "customer" &&
+        line(lang.t("side.customer"), [
+          h("bdi", {}, order.customer.name),
+          order.customer.guest && h("span", { class: "chip" }, lang.t("guest")),
+        ]),
     ),
     h(
       "ul",
@@ -57,7 +61,8 @@ function details(lang, caller, { order, thread }) {
       ),
     ),
     h("p", { class: "total" }, h("span", {}, lang.t("total")), h("strong", {}, lang.money(order.total, order.currency))),
-    isWebAddress(order.url) && h("a", { class: "button small", href: order.url, rel: "noopener noreferrer", target: "_blank" }, lang.t("to_order")),
+    isWebAddress(order.url) &&
+      h("a", { class: "button small", href: order.url, rel: "noopener noreferrer", target: "_blank" }, lang.t("to_order")),
   ];
 }
 

@@ -122,7 +122,10 @@ export class Outbox {
   }
 
   #update(orderId, key, changes) {
-    this.#write(orderId, ({ items, last }) => ({ items: items.map((item) => (item.key === key ? { ...item, ...changes } : item)), last }));
+    this.#write(orderId, ({ items, last }) => ({
+      items: items.map((item) => (item.key === key ? { ...item, ...changes } : item)),
+      last,
+    }));
   }
 
   #tell(orderId, stored = null) {
@@ -203,7 +206,8 @@ export class Outbox {
     const kept = this.items(orderId).some((each) => each.key === item.key);
     const id = item.kind === "post" ? (result?.id ?? item.commandId) : null;
     if (result !== null || kept) this.#tell(orderId, { item, result });
-    if (kept) this.#write(orderId, ({ items, last }) => ({ items: items.filter((each) => each.key !== item.key), last: id ?? last }));
+    if (kept)
+      this.#write(orderId, ({ items, last }) => ({ items: items.filter((each) => each.key !== item.key), last: id ?? last }));
   }
 
   /** Asks what became of an accepted item, more and more rarely, until it is known. */
@@ -223,7 +227,8 @@ export class Outbox {
       const outcome = await this.#api.get(`/v1/commands/${item.commandId}`);
       if (outcome.state === "accepted") return false;
       if (outcome.state === "done") this.#stored(orderId, item, outcome.result ?? null);
-      else if (outcome.state === "rejected") this.#refused(orderId, item.key, { code: outcome.problem?.type.split(":").pop(), message: outcome.problem?.detail });
+      else if (outcome.state === "rejected")
+        this.#refused(orderId, item.key, { code: outcome.problem?.type.split(":").pop(), message: outcome.problem?.detail });
       else this.#refused(orderId, item.key, { code: "parked" });
       return true;
     } catch {

@@ -65,7 +65,9 @@ class ParleyThread extends HTMLElement {
       this.#session = session;
       this.#conversation = new Conversation(session, order, { heading: "h2", showConnection: true });
       fill(this.#frame, this.#conversation.element);
-      await this.#conversation.open();
+      const opened = this.#conversation.open();
+      session.begin();
+      await opened;
     } catch (error) {
       if (!(error instanceof SignedOut || error instanceof TypeError)) throw error;
       if (number === this.#number) this.#showWhy(lang, error instanceof SignedOut ? "signed_out" : "failed");

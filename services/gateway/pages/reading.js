@@ -65,7 +65,8 @@ export class Reading {
   }
 
   #onSeen(entries) {
-    for (const { isIntersecting, target } of entries) if (isIntersecting) this.#seen = Math.max(this.#seen, Number(target.dataset.seq));
+    for (const { isIntersecting, target } of entries)
+      if (isIntersecting) this.#seen = Math.max(this.#seen, Number(target.dataset.seq));
     this.#soon();
   }
 

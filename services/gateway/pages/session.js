@@ -6,16 +6,15 @@ import { Live } from "./live.js";
 import { Outbox } from "./outbox.js";
 import { callerIn } from "./tokens.js";
 
-/** Raises SignedOut (or TypeError, where the token's source is away). */
-export async function signIn({ base, tokens, lang }) {
+/** `begin()` connects and sends what an earlier page left; `end()` stops both. `lang` may be set a little later. Raises SignedOut (or TypeError, where the token's source is away). */
+export async function signIn({ base, tokens, lang = null }) {
   const caller = callerIn(await tokens.current());
   const api = new Api(base, tokens);
   const keeping = new Keeping(caller.key);
   const live = new Live(api, caller.key);
   const outbox = new Outbox(api, keeping);
-  const session = { caller, api, keeping, live, outbox, lang, end: () => (live.stop(), outbox.stop()) };
   live.on(({ data }) => data?.message && outbox.noticed(data.order_id, data.message));
-  live.start();
-  outbox.start();
-  return session;
+  const begin = () => (live.start(), outbox.start());
+  const end = () => (live.stop(), outbox.stop());
+  return { caller, api, keeping, live, outbox, lang, begin, end };
 }

@@ -5,6 +5,11 @@ import { orderPath } from "./api.js";
 const PAGE = 50;
 const CATCH_UP_PAGE = 200;
 
+/** What a thread asks when it is loaded, so that it can be asked ahead. */
+export function firstQuestions(orderId) {
+  return [orderPath(orderId), orderPath(orderId, `/messages?limit=${PAGE}`)];
+}
+
 export class Thread {
   /** `loading`, `ready`, `missing` (unknown, or another person's: the two look alike), `failed`. */
   state = "loading";
@@ -42,7 +47,7 @@ export class Thread {
   /** Reads everything anew: the order and the newest part of its history. */
   async load() {
     try {
-      const [view, page] = await Promise.all([this.#api.get(orderPath(this.orderId)), this.#api.get(orderPath(this.orderId, `/messages?limit=${PAGE}`))]);
+      const [view, page] = await Promise.all(firstQuestions(this.orderId).map((path) => this.#api.get(path)));
       this.view = view;
       this.messages = page.items;
       this.firstNewSeq = page.first_new_seq;
@@ -71,14 +76,14 @@ export class Thread {
 
   async #caughtUp() {
     if (this.state !== "ready") return this.load();
-    const asked = [this.refresh()];
-    for (let next = orderPath(this.orderId, `/messages?after_seq=${this.lastSeq}&limit=${CATCH_UP_PAGE}`); next !== null; ) {
+    const known = this.lastSeq;
+    for (let next = orderPath(this.orderId, `/messages?after_seq=${this.lastSeq}&limit=${CATCH_UP_PAGE}`); next !== null;) {
       const page = await this.#api.get(next);
       for (const message of page.items) this.#add(message);
       this.firstNewSeq ??= page.first_new_seq;
       next = page.next;
     }
-    await Promise.all(asked);
+    if (this.lastSeq > known) await this.refresh();
   }
 
   async refresh() {
@@ -90,7 +95,13 @@ export class Thread {
     if (this.state !== "ready") return true;
     if (message.seq > this.lastSeq + 1) return false;
     if (!this.#add(message)) return true;
-    if (summary) this.view.thread = { ...this.view.thread, dispute: summary.dispute, waiting_since: summary.waiting_since, last_seq: summary.last_seq };
+    if (summary)
+      this.view.thread = {
+        ...this.view.thread,
+        dispute: summary.dispute,
+        waiting_since: summary.waiting_since,
+        last_seq: summary.last_seq,
+      };
     return true;
   }
 
@@ -101,6 +112,8 @@ export class Thread {
   }
 
   redact(messageId) {
-    this.messages = this.messages.map((message) => (message.id === messageId ? { ...message, text: null, redacted: true } : message));
+    this.messages = this.messages.map((message) =>
+      message.id === messageId ? { ...message, text: null, redacted: true } : message,
+    );
   }
 }

@@ -1,9 +1,10 @@
-// A list of orders or conversations, a page at a time, kept up to date by live events.
+// A list of orders or conversations, a page at a time, kept up to date by live events; and what stands above it: filters and search.
 
 import { fill, h, icon, settled, sync } from "./dom.js";
 import { reasonOf } from "./entries.js";
 
 const QUIET_MS = 300;
+const TYPING_MS = 300;
 
 export class ThreadList {
   #session;
@@ -29,7 +30,11 @@ export class ThreadList {
     const { lang } = session;
     const rows = h("ol", { class: "rows", "aria-label": label });
     const state = h("div", { class: "middle" });
-    const more = h("button", { type: "button", class: "button more", hidden: true, on: { click: () => this.#loadMore() } }, lang.t("more"));
+    const more = h(
+      "button",
+      { type: "button", class: "button more", hidden: true, on: { click: () => this.#loadMore() } },
+      lang.t("more"),
+    );
     this.#parts = { rows, state, more };
     this.element = h("div", { class: "list" }, rows, state, more);
     this.#end = session.live.on(({ kind }) => kind !== "state" && this.#path !== null && this.#refreshSoon());
@@ -54,23 +59,29 @@ export class ThreadList {
     this.#shows += 1;
     this.#asking = Promise.resolve();
     this.render();
-    await this.#load(() => path, (page) => {
-      this.#items = page.items;
-      this.#next = page.next;
-    });
+    await this.#load(
+      () => path,
+      (page) => {
+        this.#items = page.items;
+        this.#next = page.next;
+      },
+    );
   }
 
   /** Reads the first page again; what was read beyond it stays. */
   async #refresh() {
-    await this.#load(() => this.#path, (page) => {
-      const known = this.#items;
-      const fresh = new Set(page.items.map(idOf));
-      const pageSize = page.items.length;
-      const rest = known.slice(pageSize).filter((item) => !fresh.has(idOf(item)));
-      const reachesFurther = known.length > pageSize && page.next !== null;
-      this.#items = this.#withStaying(reachesFurther ? [...page.items, ...rest] : page.items, known);
-      if (!reachesFurther) this.#next = page.next;
-    });
+    await this.#load(
+      () => this.#path,
+      (page) => {
+        const known = this.#items;
+        const fresh = new Set(page.items.map(idOf));
+        const pageSize = page.items.length;
+        const rest = known.slice(pageSize).filter((item) => !fresh.has(idOf(item)));
+        const reachesFurther = known.length > pageSize && page.next !== null;
+        this.#items = this.#withStaying(reachesFurther ? [...page.items, ...rest] : page.items, known);
+        if (!reachesFurther) this.#next = page.next;
+      },
+    );
   }
 
   #withStaying(items, known) {
@@ -81,17 +92,22 @@ export class ThreadList {
   }
 
   async #loadMore() {
-    await this.#load(() => this.#next, (page) => {
-      const there = new Set(this.#items.map(idOf));
-      this.#items = [...this.#items, ...page.items.filter((item) => !there.has(idOf(item)))];
-      this.#next = page.next;
-    });
+    await this.#load(
+      () => this.#next,
+      (page) => {
+        const there = new Set(this.#items.map(idOf));
+        this.#items = [...this.#items, ...page.items.filter((item) => !there.has(idOf(item)))];
+        this.#next = page.next;
+      },
+    );
   }
 
   /** One question after another; an answer to a question about another list does not count. */
   #load(path, take) {
     const shows = this.#shows;
-    this.#asking = this.#asking.then(() => shows === this.#shows && this.#path !== null && path() !== null && this.#ask(path(), take, shows));
+    this.#asking = this.#asking.then(
+      () => shows === this.#shows && this.#path !== null && path() !== null && this.#ask(path(), take, shows),
+    );
     return this.#asking;
   }
 
@@ -112,7 +128,10 @@ export class ThreadList {
 
   render() {
     const { rows, state, more } = this.#parts;
-    sync(rows, this.#items.map((item) => ({ key: idOf(item), ...this.#options.row(item) })));
+    sync(
+      rows,
+      this.#items.map((item) => ({ key: idOf(item), ...this.#options.row(item) })),
+    );
     rows.hidden = this.#items.length === 0;
     more.hidden = this.#next === null;
     state.hidden = this.#items.length > 0;
@@ -126,7 +145,12 @@ export class ThreadList {
     if (this.#state === "loading") return [1, 2, 3, 4].map(() => h("div", { class: "skeleton", "aria-hidden": "true" }));
     if (this.#state === "ready") return this.#options.empty();
     const onClick = () => this.show(this.#path);
-    return [icon("alert"), h("p", { class: "strong" }, lang.t("failed")), h("p", {}, reasonOf(lang, this.#problem)), h("button", { type: "button", class: "button", on: { click: onClick } }, lang.t("try_again"))];
+    return [
+      icon("alert"),
+      h("p", { class: "strong" }, lang.t("failed")),
+      h("p", {}, reasonOf(lang, this.#problem)),
+      h("button", { type: "button", class: "button", on: { click: onClick } }, lang.t("try_again")),
+    ];
   }
 }
 
@@ -138,4 +162,36 @@ function idOf(item) {
 export function listPath(path, asked) {
   const query = new URLSearchParams(Object.entries(asked).filter(([, value]) => value));
   return query.size > 0 ? `${path}?${query}` : path;
+}
+
+export function filters(app, { lang, name, choices, chosen, label, query = {} }) {
+  const link = (choice) => {
+    const to = listPath(name, { filter: choice === "all" ? "" : choice, ...query });
+    return h(
+      "li",
+      {},
+      h(
+        "a",
+        { href: app.addressOf(to), "aria-current": choice === chosen && "true", data: { to, focus: `filter:${choice}` } },
+        lang.t(`filter.${choice}`),
+      ),
+    );
+  };
+  return h("nav", { class: "filters", "aria-label": label }, h("ul", {}, choices.map(link)));
+}
+
+/** Calls back with what is sought, a moment after the typing. */
+export function searchField(lang, q, onSought) {
+  const input = h("input", {
+    type: "search",
+    value: q,
+    maxlength: 100,
+    placeholder: lang.t("search"),
+    "aria-label": lang.t("search"),
+    autocomplete: "off",
+  });
+  const sought = settled(() => onSought(input.value.trim()), TYPING_MS);
+  input.addEventListener("input", sought);
+  const onSubmit = (event) => (event.preventDefault(), sought());
+  return h("form", { class: "search", role: "search", on: { submit: onSubmit } }, icon("search"), input);
 }

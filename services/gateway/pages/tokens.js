@@ -7,6 +7,15 @@ const RENEW_BEFORE_MS = 60_000;
 /** Nobody is signed in (any more). */
 export class SignedOut extends Error {}
 
+/** The address's fragment, where links carry their tokens; "" where it is not one of ours. */
+export function fragment() {
+  try {
+    return decodeURIComponent(location.hash.slice(1));
+  } catch {
+    return "";
+  }
+}
+
 /** What the token says about its holder. Only for what this browser shows and keeps apart; the server checks for itself. */
 export function callerIn(token) {
   const claims = claimsIn(token);
@@ -18,7 +27,9 @@ export function callerIn(token) {
 
 function claimsIn(token) {
   try {
-    const bytes = Uint8Array.from(atob(token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/")), (each) => each.charCodeAt(0));
+    const bytes = Uint8Array.from(atob(token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/")), (each) =>
+      each.charCodeAt(0),
+    );
     return JSON.parse(new TextDecoder().decode(bytes));
   } catch {
     throw new SignedOut("this is no token");
@@ -126,7 +137,11 @@ export class FetchedToken {
   }
 
   async #fetched() {
-    const answer = await fetch(this.#url, { credentials: "same-origin", cache: "no-store", headers: { Accept: "application/json, text/plain" } });
+    const answer = await fetch(this.#url, {
+      credentials: "same-origin",
+      cache: "no-store",
+      headers: { Accept: "application/json, text/plain" },
+    });
     if ([401, 403, 404].includes(answer.status)) throw new SignedOut("the shop gives no token");
     if (!answer.ok) throw new TypeError("the shop's token address is away");
     const said = (await answer.text()).trim();

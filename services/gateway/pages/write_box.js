@@ -1,7 +1,28 @@
-// The box that messages are written in: counter, draft, and sending by keyboard or button.
+// The box that messages are written in: counter, draft, and sending by keyboard or button; and the limits on what can be sent.
 
 import { fill, h, icon, spoken } from "./dom.js";
-import { TEXT_LIMIT, judge, lengthOf, sendable } from "./limits.js";
+
+export const TEXT_LIMIT = 10_000;
+const WARN_FROM = 9_000;
+
+/** Characters as the API counts them: Unicode code points. */
+export function lengthOf(text) {
+  return [...text].length;
+}
+
+/** The text as it can be sent: without NUL, and without halves of surrogate pairs (which come from cutting an emoji in two). */
+export function sendable(text) {
+  const whole = text.replace(/[\uD800-\uDBFF][\uDC00-\uDFFF]|[\uD800-\uDFFF]/g, (each) => (each.length === 2 ? each : "\uFFFD"));
+  return whole.replaceAll("\0", "");
+}
+
+/** `empty`, `good`, `near` the limit or `over` it. The API takes any text that is more than white space, as Python's strip() has it. */
+export function judge(text) {
+  const length = lengthOf(text);
+  if (length > TEXT_LIMIT) return "over";
+  if (/^[\s\u001c-\u001f\u0085\0]*$/.test(text)) return "empty";
+  return length > WARN_FROM ? "near" : "good";
+}
 
 let made = 0;
 
@@ -27,7 +48,14 @@ export class WriteBox {
     const id = `parley-write-${(made += 1)}`;
     this.#counter = h("span", { class: "counter", "aria-hidden": "true" });
     this.#wrong = h("p", { class: "wrong", id: `${id}-wrong`, role: "alert" });
-    this.#area = h("textarea", { id, rows: 2, placeholder: lang.t("write.placeholder"), dir: "auto", "aria-describedby": `${id}-wrong`, enterkeyhint: "enter" });
+    this.#area = h("textarea", {
+      id,
+      rows: 2,
+      placeholder: lang.t("write.placeholder"),
+      dir: "auto",
+      "aria-describedby": `${id}-wrong`,
+      enterkeyhint: "enter",
+    });
     this.#area.addEventListener("input", () => this.#onInput());
     this.#area.addEventListener("keydown", (event) => this.#onKey(event));
     const onSubmit = (event) => (event.preventDefault(), this.#send());

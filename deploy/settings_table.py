@@ -1,0 +1,178 @@
+"""The table of all settings in docs/operations.md, from the settings classes: `python -m deploy.settings_table` writes it anew."""
+
+import sys
+import types
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
+
+from annotated_types import Ge, Gt, Le, Lt, MinLen
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+from pydantic_settings import BaseSettings
+
+from services.gateway.settings import GatewaySettings
+from services.notifier.settings import Settings as NotifierSettings
+from services.threads.settings import Settings as ThreadsSettings
+
+GUIDE: Final = Path(__file__).resolve().parents[1] / "docs" / "operations.md"
+BEGIN: Final = "<!-- settings: made by `python -m deploy.settings_table` -->"
+END: Final = "<!-- end of settings -->"
+SERVICES: Final[dict[str, type[BaseSettings]]] = {
+    "gateway": GatewaySettings,
+    "threads": ThreadsSettings,
+    "notifier": NotifierSettings,
+}
+
+ABOUT: Final = {
+    "ADMIN_EMAIL": "Where mails to the administrators go; without it they get none",
+    "ADMIN_LOCALE": "The administrators' language",
+    "AMBIGUOUS": "What happens to a mail of which nobody knows whether it was accepted: sent once more, or left to an operator",
+    "AMQP_URL": "RabbitMQ, with the service's own user: `amqp://user:password@host:5672/parley`",
+    "COMMAND_ID_SECRET": "Signs command ids, so that only its caller may ask about a command. The same in every gateway",
+    "CORS_ORIGINS": "Origins whose pages may call the API, with commas or spaces between them",
+    "DEMO": "Demo mode: allows a shared token secret, and addresses of the demo shop. Never in production",
+    "DEMO_LOGIN": "Demo mode's sign-in on the reference pages",
+    "FIRST_PAUSE_S": "The pause before a mail's second attempt; it doubles from there",
+    "GIVE_UP_H": "A mail that has been refused for so long has failed",
+    "GROUP_MAX": "How many commands are committed together at most",
+    "GUEST_URL": "The page of a guest's thread, with `{order_id}`; the guest's token becomes its fragment. As THREAD_URL where it is not set",
+    "HTTP_HOST": "The address that it listens on; the images set 0.0.0.0",
+    "HTTP_PORT": "The port that it listens on",
+    "LEASE_S": "How long one process has a mail to itself; at least one and a half times SEND_LIMIT_S",
+    "LINK_SECRET": "Signs guests' links and sessions and the links that switch mails off. The same in gateway and threads",
+    "LIVE_MAX_CONNECTIONS": "Live connections of one gateway process",
+    "LIVE_MAX_CONNECTIONS_PER_PERSON": "Live connections of one person to one gateway process",
+    "LIVE_RING_BYTES": "How much of the newest live events a gateway process keeps in memory",
+    "LOG_FORMAT": "JSON for machines, text for people",
+    "LOG_LEVEL": "What is logged at the start; SIGUSR1 changes it at run time",
+    "LONGEST_PAUSE_S": "The longest pause between two attempts at a mail",
+    "MAIL_DELAY": "How many seconds a mail gathers entries before it goes out; 0 sends at once",
+    "MAIL_FROM": "The sender: `The Shop <service@shop.example>`",
+    "MAIL_REPLY_TO": "Where replies go, if anywhere",
+    "MAIL_TIME_ZONE": "The time zone of the times in mails",
+    "MONGO_DATABASE": "The database; nobody else may use it",
+    "MONGO_URL": "MongoDB's replica set, with the service's own user",
+    "PAGES": "Whether the reference pages are served under /pages",
+    "PAGES_FRAME_ANCESTORS": "Who may frame the reference pages: a CSP source list; without it nobody",
+    "PAGES_TOKEN_URL": "Your shop's address, on the same origin, where the pages fetch the visitor's token",
+    "POLL_S": "How often the notifier looks for due mails when nothing has told it of one",
+    "PREFETCH": "How many messages one process takes at a time",
+    "ROLES": "`worker` applies commands, `api` answers queries, `worker,api` does both",
+    "SEND_LIMIT_S": "How long sending one mail may take in all",
+    "SHUTDOWN_GRACE_S": "How long what is under way may take after SIGTERM; give the container five seconds more",
+    "SMTP_CONNECTIONS": "Connections to the mail server at a time, for one process",
+    "SMTP_CONNECT_LIMIT_S": "How long connecting to the mail server, and each of its answers, may take",
+    "SMTP_HOST": "The mail server",
+    "SMTP_IDLE_S": "How long an unused connection to the mail server is kept",
+    "SMTP_LOCAL_HOSTNAME": "The name in EHLO; this machine's where it is not set",
+    "SMTP_MAILS_PER_CONNECTION": "After so many mails a connection is made anew",
+    "SMTP_PASSWORD": "The password at the mail server",
+    "SMTP_PORT": "The mail server's port",
+    "SMTP_SECURITY": "`starttls` and `tls` check the server's certificate",
+    "SMTP_USER": "The user at the mail server; none is signed in where it is not set",
+    "THREADS_URL": "threads' query API, as the gateway reaches it",
+    "THREAD_URL": "The page of a thread in your shop, with `{order_id}`; demo mode has a default",
+    "TOKEN_AUDIENCE": "What tokens must name as their audience",
+    "TOKEN_DEMO_SECRET": "Demo mode alone: the secret that tokens are signed with. Whoever holds it can be anybody",
+    "TOKEN_ISSUER": "Who must have issued the tokens",
+    "TOKEN_JWKS_URL": "Where the issuer publishes its keys",
+    "UNSUBSCRIBE_URL": "Where mails are switched off with one click; `?token=…` is appended",
+}
+
+
+@dataclass
+class Setting:
+    """One setting as the table shows it."""
+
+    name: str
+    default: str
+    must_be: str
+    services: list[str] = field(default_factory=list)
+
+
+def settings() -> list[Setting]:
+    """Every setting of every service, once where it is the same in several."""
+    found: dict[tuple[str, str, str], Setting] = {}
+    for service, kind in SERVICES.items():
+        for name, info in kind.model_fields.items():
+            setting = Setting(name.upper(), _default(info), _must_be(info))
+            found.setdefault((setting.name, setting.default, setting.must_be), setting).services.append(service)
+    return sorted(found.values(), key=lambda setting: (setting.name, setting.services))
+
+
+def table() -> str:
+    lines = ["| setting | of | default | must be | |", "|---|---|---|---|---|"]
+    for each in settings():
+        of = "all" if len(each.services) == len(SERVICES) else ", ".join(each.services)
+        lines.append(f"| `{each.name}` | {of} | {each.default} | {each.must_be} | {ABOUT.get(each.name, '')} |")
+    return "\n".join(lines)
+
+
+def guide_with_table(guide: str) -> str:
+    before, _, rest = guide.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}\n\n{table()}\n\n{END}{after}"
+
+
+def _default(info: FieldInfo) -> str:
+    if info.default_factory is not None:
+        return "this machine's name"
+    if info.default is PydanticUndefined:
+        return "**required**"
+    if info.default is None or info.default == "":
+        return "none"
+    if isinstance(info.default, bool):
+        return "`1`" if info.default else "`0`"
+    return f"`{info.default:g}`" if isinstance(info.default, float) else f"`{info.default}`"
+
+
+def _must_be(info: FieldInfo) -> str:
+    said = [_kind(info.annotation)]
+    said += [limit for part in (*info.metadata, *_inner_metadata(info.annotation)) if (limit := _limit(part))]
+    return ", ".join(dict.fromkeys(said))
+
+
+def _kind(annotation: Any) -> str:
+    origin, arguments = get_origin(annotation), [each for each in get_args(annotation) if each is not type(None)]
+    if origin is Literal:
+        return " or ".join(f"`{each}`" for each in arguments)
+    if origin in (Union, types.UnionType, Annotated):
+        return _kind(arguments[0])
+    names: dict[Any, str] = {bool: "`0` or `1`", int: "whole number", float: "number", SecretStr: "secret"}
+    return names.get(annotation, "text")
+
+
+def _inner_metadata(annotation: Any) -> Iterator[Any]:
+    for each in get_args(annotation):
+        if get_origin(each) is Annotated:
+            yield from get_args(each)[1:]
+
+
+def _limit(part: Any) -> str:
+    said = ""
+    match part:
+        case FieldInfo():
+            said = ", ".join(filter(None, map(_limit, part.metadata)))
+        case Ge(ge=least):
+            said = f"≥ {least}"
+        case Gt(gt=more):
+            said = f"> {more}"
+        case Le(le=most):
+            said = f"≤ {most}"
+        case Lt(lt=less):
+            said = f"< {less}"
+        case MinLen(min_length=shortest) if shortest > 1:
+            said = f"≥ {shortest} characters"
+    return said
+
+
+def main() -> None:
+    GUIDE.write_text(guide_with_table(GUIDE.read_text()))
+    print(f"{len(settings())} settings", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

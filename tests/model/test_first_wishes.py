@@ -1,0 +1,63 @@
+"""Two wishes of one person at the same moment, where nothing stands yet: the newer one must win, whichever MongoDB takes first."""
+
+import asyncio
+
+from pymongo.asynchronous.database import AsyncDatabase
+from uuid6 import uuid7
+
+from services.threads import indexes
+from services.threads.access import Parties
+from services.threads.entries import Log
+from services.threads.marks import Marks, Reader
+from services.threads.people import People
+from services.threads.projection import Projection
+from shared.commands import PreferencesToSet, WatchToSet
+from tests.made import ADMIN, SELLER, snapshot
+from tests.servers.fixtures import Document
+
+ROUNDS = 60
+
+
+async def test_of_two_first_read_marks_at_once_the_newer_one_stands(database: AsyncDatabase[Document]) -> None:
+    await indexes.ensure(database)
+    projection = Projection(database)
+    marks = Marks(database, log=Log(database), projection=projection)
+    for number in range(ROUNDS):
+        order = snapshot(f"o-{number}")
+        await projection.write_order(order)
+        parties = Parties(order.order_id, "c-7", "s-1", guest=False)
+        older, newer = str(uuid7()), str(uuid7())
+        reader = Reader(caller=SELLER, side="seller")
+        await asyncio.gather(*(marks.set(reader, parties, 0, stamp=stamp) for stamp in (older, newer)))
+        person = await database["reads"].find_one({"_id": f"{order.order_id}|{SELLER.person}"})
+        inbox = await database["threads"].find_one({"_id": order.order_id})
+        assert person is not None
+        assert inbox is not None
+        assert (person["stamp"], inbox["marks"]["seller"]["stamp"]) == (newer, newer)
+
+
+async def test_of_two_first_choices_at_once_the_newer_one_stands(database: AsyncDatabase[Document]) -> None:
+    people = People(database)
+    for number in range(ROUNDS):
+        older, newer = str(uuid7()), str(uuid7())
+        off, german = (
+            PreferencesToSet(person=f"customer:{number}", messages=False),
+            PreferencesToSet(person=f"customer:{number}", locale="de"),
+        )
+        await asyncio.gather(people.choose(off, stamp=older), people.choose(german, stamp=newer))
+        found = await database["preferences"].find_one({"_id": f"customer:{number}"})
+        assert found is not None
+        assert (found["stamp"], found["locale"]) == (newer, "de")
+
+
+async def test_of_two_first_watches_at_once_the_newer_one_stands(database: AsyncDatabase[Document]) -> None:
+    people = People(database)
+    for number in range(ROUNDS):
+        order_id = f"o-{number}"
+        older, newer = str(uuid7()), str(uuid7())
+        on = WatchToSet(order_id=order_id, caller=ADMIN, watching=True, email="a@shop.example")
+        off = WatchToSet(order_id=order_id, caller=ADMIN, watching=False)
+        await asyncio.gather(people.watch(on, stamp=older), people.watch(off, stamp=newer))
+        found = await database["watches"].find_one({"_id": f"{order_id}|{ADMIN.key}"})
+        assert found is not None
+        assert (found["stamp"], found["watching"]) == (newer, False)
