@@ -10,10 +10,10 @@ PY := $(VENV)/bin/python
 RUN_DIR ?= .run
 UV_VERSION := 0.13.9
 
-.PHONY: help run demo token test lint docs chaos ctl bench-lists lock venv ready clean
+.PHONY: help run demo token test lint docs chaos ctl bench-lists lock venv ready browser clean
 
 help: ## This list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 run: ready ## Everything for real on this machine, until Ctrl-C (RUN_DIR, GATEWAY_PORT, MAIL_DELAY, …)
 	@exec $(PY) -m deploy.local
@@ -24,7 +24,7 @@ demo: venv ## A shop, a customer and a seller use the running stack (ORDERS=file
 token: venv ## A bearer token: ROLE=customer|seller|admin|service ID=…, or ROLE=guest ORDER=…
 	@$(PY) -m deploy.local.tokens
 
-test: ready lint ## Everything that a change must pass (ARGS= for pytest)
+test: ready browser lint ## Everything that a change must pass (ARGS= for pytest)
 	$(PY) -m pytest $(ARGS)
 
 lint: venv ## Style, types, and which part may import which
@@ -59,6 +59,9 @@ venv: ## The Python packages, in .venv
 
 ready:
 	@deploy/local/bootstrap.sh python servers
+
+browser:
+	@deploy/local/bootstrap.sh browser
 
 clean: ## Deletes the local stack's data (not what was fetched)
 	@mkdir -p $(RUN_DIR)

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Installs what is missing on a Debian or Ubuntu machine, and says what it does.
 #
-#   bootstrap.sh [python] [servers]
+#   bootstrap.sh [python] [servers] [browser]
 #
 # python: .venv with the packages of requirements/dev.txt, installed again only when that file has changed.
 # servers: RabbitMQ, and the libraries that mongod needs, from the system's packages.
+# browser: Chromium for the browser tests; where it cannot be had, those are skipped and say so.
 #
 # As root it installs with apt-get; as anybody else it prints the command to type and ends with status 1.
 set -euo pipefail
@@ -87,6 +88,11 @@ missing_for_servers() {
   command -v mongod >/dev/null || has_library libcurl.so.4 || echo libcurl4
 }
 
+missing_for_browser() {
+  command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null ||
+    ((EUID != 0)) || echo chromium
+}
+
 missing_for_python() {
   python_is_ready || "$python" -c 'import venv, ensurepip' 2>/dev/null ||
     "$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])'
@@ -116,8 +122,12 @@ for part in "$@"; do
   case $part in
   python) mapfile -t -O "${#missing[@]}" missing < <(missing_for_python) ;;
   servers) mapfile -t -O "${#missing[@]}" missing < <(missing_for_servers) ;;
-  *) fail "bootstrap.sh [python] [servers], not $part" ;;
+  browser) ;;
+  *) fail "bootstrap.sh [python] [servers] [browser], not $part" ;;
   esac
 done
 if ((${#missing[@]} > 0)); then install_packages "${missing[@]}"; fi
 if [[ " $* " == *" python "* ]]; then install_python; fi
+if [[ " $* " == *" browser "* && -n $(missing_for_browser) ]]; then
+  (install_packages chromium) || say "Chromium could not be installed here; the browser tests will be skipped, and say so"
+fi

@@ -66,8 +66,8 @@ class Notifier:
                 # An index that stands with other options is an operator's to repair, so it must be readable what is wrong.
                 log.warning("mongodb_not_prepared", error=type(error).__name__, detail=str(error)[:500])
                 await asyncio.sleep(PREPARE_PAUSE_S)
-        await self.topology.until_complete()
         self.sender.start()
+        await self.topology.until_complete()
         await self.consumer.run()
 
     async def stop(self) -> None:
