@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from deploy.local.demo_api import CaughtMails, Json, ParleyApi, SeenMail, StepFailed, poll, session
+from deploy.local.demo_api import CaughtMails, Json, ParleyApi, SeenMail, StepFailed, caught_mails, poll, session
 from deploy.local.demo_dispute import DisputeStory
 from deploy.local.demo_steps import require, step
 from deploy.local.demo_target import DemoTarget
@@ -141,7 +141,7 @@ class Demo:
 
 async def tell(target: DemoTarget, orders: list[ShopOrder]) -> None:
     async with session() as http:
-        api, mails = ParleyApi(http, target.gateway_url, target.mint), CaughtMails(http, target.mail_page_url)
+        api, mails = ParleyApi(http, target.gateway_url, target.mint), await caught_mails(http, target.mail_page_url)
         await mails.ignore_present()
         await Demo(target, orders, api, mails).run()
 

@@ -142,11 +142,14 @@ class CaughtMails:
     async def _look(self) -> None:
         for summary in await self._summaries():
             if summary["id"] not in self._seen:
-                self._seen[summary["id"]] = _seen(await self._get(f"/api/mails/{summary['id']}"))
+                self._seen[summary["id"]] = await self._mail(summary)
 
     async def _summaries(self) -> list[Json]:
         items: list[Json] = (await self._get("/api/mails?limit=2000"))["items"]
         return items
+
+    async def _mail(self, summary: Json) -> SeenMail:
+        return _seen(await self._get(f"/api/mails/{summary['id']}"))
 
     async def _get(self, path: str) -> Json:
         try:
@@ -156,6 +159,36 @@ class CaughtMails:
                 return body
         except (aiohttp.ClientError, TimeoutError) as error:
             raise StepFailed(f"the mail catcher's {path}: {type(error).__name__} {error}") from None
+
+
+class MailpitMails(CaughtMails):
+    """The same, of Mailpit: the mail catcher of docker-compose.yml where its image can be had."""
+
+    async def _summaries(self) -> list[Json]:
+        listed = await self._get("/api/v1/messages?limit=2000")
+        return [{"id": mail["ID"], "received_at": mail["Created"]} for mail in listed["messages"]]
+
+    async def _mail(self, summary: Json) -> SeenMail:
+        path = f"/api/v1/message/{summary['id']}"
+        mail, headers = await asyncio.gather(self._get(path), self._get(f"{path}/headers"))
+        return SeenMail(
+            recipients=tuple(to["Address"] for to in mail["To"]),
+            subject=mail["Subject"],
+            headers={name.lower(): values[0] for name, values in headers.items()},
+            text=mail["Text"],
+            html=mail["HTML"],
+            received_at=datetime.fromisoformat(summary["received_at"]).timestamp(),
+        )
+
+
+async def caught_mails(session: aiohttp.ClientSession, url: str) -> CaughtMails:
+    """Those of the mail catcher that answers there, ours or Mailpit. Raises StepFailed where none does."""
+    try:
+        async with session.get(f"{url}/api/v1/info") as answer:
+            is_mailpit = answer.status == 200
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise StepFailed(f"the mail catcher at {url}: {type(error).__name__} {error}") from None
+    return (MailpitMails if is_mailpit else CaughtMails)(session, url)
 
 
 def session() -> aiohttp.ClientSession:

@@ -70,11 +70,12 @@ class Order:
     async def all_is_settled(self) -> None:
         """A later message to both parties has been mailed, so whatever was to be mailed before it has been."""
         await self.say(self.admin, "the end")
-        for address in (self.customer_address, self.seller_address):
-            await eventually(
-                lambda address=address: any("the end" in text_of(mail) for mail in self.mails_to(address)),
-                what=f"the last mail to {address}",
-            )
+
+        def all_have_it() -> bool:
+            both = (self.customer_address, self.seller_address)
+            return all(any("the end" in text_of(mail) for mail in self.mails_to(address)) for address in both)
+
+        await eventually(all_have_it, what=f"the last mails about {self.id}")
 
 
 def text_of(mail: ReceivedMail) -> str:

@@ -109,27 +109,19 @@ def _cells(operations: list[Operation]) -> list[Cell]:
 
 
 def _token(people: People, cell: Cell) -> str | None:
-    match cell.person:
-        case "nobody":
-            return None
-        case "the customer":
-            return people.customer()
-        case "another customer":
-            return people.customer("c-8")
-        case "the seller":
-            return people.seller()
-        case "another seller":
-            return people.seller("s-2", login="login-9")
-        case "admin":
-            return people.admin()
-        case "service":
-            return people.service()
-        case "the guest":
-            return people.guest(cell.order_id)
-        case "guest of another order":
-            return people.guest("the-other-guests")
-        case _:
-            return people.expired()
+    tokens = {
+        "nobody": None,
+        "the customer": people.customer(),
+        "another customer": people.customer("c-8"),
+        "the seller": people.seller(),
+        "another seller": people.seller("s-2", login="login-9"),
+        "admin": people.admin(),
+        "service": people.service(),
+        "the guest": people.guest(cell.order_id),
+        "guest of another order": people.guest("the-other-guests"),
+        "expired": people.expired(),
+    }
+    return tokens[cell.person]
 
 
 def _body(cell: Cell, people: People) -> Any:

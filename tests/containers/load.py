@@ -37,6 +37,9 @@ class Ledger:
         self.accepted[order_id].append(text)
         self.answers += 1
 
+    def has_more_than(self, answers: int) -> bool:
+        return self.answers > answers
+
     def new_window(self) -> None:
         self.gap_s, self._last = 0.0, time.monotonic()
 

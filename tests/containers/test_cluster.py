@@ -5,6 +5,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 
 import aiohttp
 import pytest
@@ -53,9 +54,9 @@ async def test_any_node_may_die_under_load(cluster: Project, capsys: pytest.Capt
             await asyncio.to_thread(docker, "kill", victim)
             await asyncio.sleep(DEAD_FOR_S)
             await asyncio.to_thread(docker, "start", victim)
-            await eventually(lambda victim=victim: _is_well(victim), timeout_s=180, what=f"{victim} being well again")
+            await eventually(partial(_is_well, victim), timeout_s=180, what=f"{victim} being well again")
             gateways[:] = await asyncio.to_thread(_gateways, cluster)
-            await eventually(lambda before=before: load.ledger.answers > before, timeout_s=60, what="an answer")
+            await eventually(partial(load.ledger.has_more_than, before), timeout_s=60, what="an answer")
             with capsys.disabled():
                 print(
                     f"      {victim:<40} killed: {load.ledger.answers - before:>6} posts, longest gap {load.ledger.gap_s:.1f} s"

@@ -63,7 +63,7 @@ def test_a_second_start_keeps_what_was_written(project: Project) -> None:
 def test_the_gateway_and_the_workers_end_well_on_sigterm(project: Project) -> None:
     project.compose("stop", "--timeout", "20", *SERVICES)
     ended = {each["Service"]: each for each in project.containers() if each["Service"] in SERVICES}
-    assert {name: each["ExitCode"] for name, each in ended.items()} == dict.fromkeys(SERVICES, 0)
+    assert {name: int(each["ExitCode"]) for name, each in ended.items()} == dict.fromkeys(SERVICES, 0)
 
 
 @pytest.fixture

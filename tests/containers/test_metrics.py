@@ -6,6 +6,7 @@ import signal
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ def test_every_panel_shows_something_under_load(project: Project, prometheus: Pr
     queries = list(panel_queries())
     assert len(queries) > 30
     for title, query in queries:
-        eventually_now(lambda query=query: prometheus.shows(query), timeout_s=30, what=f"the panel {title}: {query}")
+        eventually_now(partial(prometheus.shows, query), timeout_s=30, what=f"the panel {title}: {query}")
 
 
 def test_every_rule_is_evaluated_and_none_fires(prometheus: Prometheus) -> None:

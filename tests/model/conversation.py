@@ -67,19 +67,19 @@ class Conversation:
 
     def verdict(self, command: ThreadCommand, picture: Picture) -> int:
         """The status that the command ends with on this picture, or MAKES_AN_ENTRY."""
-        caller = command.data.caller
-        if not self.sees(caller):
+        if not self.sees(command.data.caller):
             return 404
-        match command:
-            case PostMessage():
-                return MAKES_AN_ENTRY
-            case MarkRead():
-                return 200 if command.data.up_to_seq <= picture.length else 422
-            case OpenDispute() | CloseDispute():
-                if caller.side == "seller":
-                    return 403
-                if command.data.expected not in (None, "*", picture.etag):
-                    return 412
+        if isinstance(command, OpenDispute | CloseDispute):
+            return self._verdict_on_a_step(command, picture)
+        if isinstance(command, MarkRead):
+            return 200 if command.data.up_to_seq <= picture.length else 422
+        return MAKES_AN_ENTRY
+
+    def _verdict_on_a_step(self, command: OpenDispute | CloseDispute, picture: Picture) -> int:
+        if command.data.caller.side == "seller":
+            return 403
+        if command.data.expected not in (None, "*", picture.etag):
+            return 412
         if isinstance(command, OpenDispute):
             return 200 if picture.is_open else MAKES_AN_ENTRY
         return MAKES_AN_ENTRY if picture.is_open else 409

@@ -29,7 +29,7 @@ SEQUENCES: Final = int(os.environ.get("MODEL_EXAMPLES", "200"))
 # Two workers race differently each time, so looking for a shorter sequence takes minutes and finds little; MODEL_SHRINK=1 tries.
 PHASES: Final = (Phase.generate, Phase.shrink) if os.environ.get("MODEL_SHRINK") else (Phase.generate,)
 MIN_STEPS: Final = 25
-MAX_STEPS: Final = 30
+MAX_STEPS: Final = 26
 AT_ONCE: Final = 6
 
 DONE_WITH_ENTRY: Final = {"post": 201, "open": 201, "close": 200}

@@ -145,16 +145,22 @@ class Office:
         await self.store["entries"].update_one({"_id": entry_id}, {"$set": {"unfinished": True}})
 
     async def look(self, caller: Caller, order_id: str) -> Seen:
-        order = await order_page.order(self.store, caller, order_id)
+        order, badges, (items, first_new) = await asyncio.gather(
+            order_page.order(self.store, caller, order_id),
+            me.me(self.store, caller),
+            self._whole_history(caller, order_id),
+        )
+        return Seen(order, items, first_new, badges)
+
+    async def _whole_history(self, caller: Caller, order_id: str) -> tuple[list[Message], int | None]:
+        """Every page of it, and where the last of them says that the first new message is."""
         items: list[Message] = []
-        first_new = None
         while True:
             after = items[-1].seq if items else 0
             page = await history.page(self.store, caller, order_id, before_seq=None, after_seq=after, limit=200)
-            first_new = page.first_new_seq
             items += page.items
             if page.next is None:
-                return Seen(order, items, first_new, await me.me(self.store, caller))
+                return items, page.first_new_seq
 
 
 class Loop:

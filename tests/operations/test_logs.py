@@ -20,18 +20,19 @@ async def test_each_service_logs_one_line_a_message_that_can_be_joined(running_p
     message_id = posted.body["id"]
     await running_parley.smtp.wait_for(1)
 
-    def lines() -> list[dict[str, Any]] | None:
-        named = [("gateway", "write", "command_id"), ("threads", "command_settled", "command_id")]
-        named.append(("notifier", "entry_taken", "event_id"))
-        found = [
+    named = [("gateway", "write", "command_id"), ("threads", "command_settled", "command_id")]
+    named.append(("notifier", "entry_taken", "event_id"))
+
+    def lines() -> list[dict[str, Any]]:
+        return [
             line
             for service, event, id_name in named
             for line in running_parley.services[service].log_events
             if line["event"] == event and line.get(id_name) == message_id
         ]
-        return found if len(found) == len(named) else None
 
-    found = await eventually(lines, what="a line of each service")
+    await eventually(lambda: len(lines()) == len(named), what="a line of each service")
+    found = lines()
     assert {line["trace_id"] for line in found} == {TRACE_ID}
     assert len({line["order"] for line in found}) == 1
     assert all(line["ms"] >= 0 and line["level"] == "info" for line in found)

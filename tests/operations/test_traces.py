@@ -44,18 +44,17 @@ async def test_one_trace_leads_from_the_post_to_the_accepted_mail(parley: Parley
             assert posted.status == 201
         await parley.smtp.wait_for(1)
 
-        def ended() -> SeenSpan | None:
-            return next((span for span in collector.of_trace(TRACE_ID) if span.name == "send a mail"), None)
+        def line() -> list[SeenSpan]:
+            spans = collector.of_trace(TRACE_ID)
+            sent = [span for span in spans if span.name == "send a mail"]
+            return _line_to(sent[0], spans) if sent else []
 
-        last = await eventually(ended, what="the span of the mail")
-        spans = await eventually(
-            lambda: found if len(found := _line_to(last, collector.of_trace(TRACE_ID))) >= len(STORY) else None,
-            what=f"its parents among {[span.name for span in collector.of_trace(TRACE_ID)]}",
-        )
+        await eventually(lambda: len(line()) >= len(STORY), what="the whole line of spans")
+        spans = line()
         assert [(span.service, span.name) for span in spans] == STORY
         assert spans[0].parent_id == CALLERS_SPAN
         said = str(collector.spans)
-    assert '"250 ' in last.attributes["answer"]
+    assert '"250 ' in spans[-1].attributes["answer"]
     for secret in ("1042", "c-7", "example.com", "Where is my lamp"):
         assert secret not in said
 
