@@ -10,7 +10,7 @@ PY := $(VENV)/bin/python
 RUN_DIR ?= .run
 UV_VERSION := 0.13.9
 
-.PHONY: help run demo token test lint docs chaos ctl bench-lists lock venv ready browser clean
+.PHONY: help run demo token test test-containers prove-cluster lint docs chaos ctl bench-lists bench-pages lock venv ready browser clean
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -18,8 +18,9 @@ help: ## This list
 run: ready ## Everything for real on this machine, until Ctrl-C (RUN_DIR, GATEWAY_PORT, MAIL_DELAY, …)
 	@exec $(PY) -m deploy.local
 
-demo: venv ## A shop, a customer and a seller use the running stack (ORDERS=file.jsonl)
-	@$(PY) -m deploy.local.demo
+demo: venv ## A shop, a customer and a seller use the running stack, or the compose one (ORDERS=file.jsonl)
+	@if [ -z "$$GATEWAY_URL" ] && [ ! -e $(RUN_DIR)/state.json ] && docker compose ps -q gateway 2>/dev/null | grep -q .; \
+	then exec $(PY) -m deploy.containers.demo; else exec $(PY) -m deploy.local.demo; fi
 
 token: venv ## A bearer token: ROLE=customer|seller|admin|service ID=…, or ROLE=guest ORDER=…
 	@$(PY) -m deploy.local.tokens
@@ -33,9 +34,21 @@ lint: venv ## Style, types, and which part may import which
 	$(PY) -m mypy
 	$(VENV)/bin/lint-imports
 
-docs: venv ## docs/asyncapi.yaml and docs/openapi.yaml anew, from the code
+docs: venv ## The generated documents anew, from the code: contracts, settings, dashboard
 	@$(PY) -m deploy.asyncapi >docs/.new && mv docs/.new docs/asyncapi.yaml
 	@$(PY) -m services.gateway.openapi >docs/.new && mv docs/.new docs/openapi.yaml
+	@$(PY) -m deploy.settings_table
+	@$(PY) -m deploy.dashboard >docs/.new && mv docs/.new deploy/grafana/dashboards/parley.json
+
+test-containers: venv ## The same suites against containers: RABBITMQ_IMAGE, MONGO_IMAGE, PYTHON_IMAGE; needs Docker
+	TEST_CONTAINERS=1 $(PY) -m pytest tests/containers
+	TEST_SERVERS=containers TESTCONTAINERS_RYUK_DISABLED=true $(PY) -m pytest tests/integration tests/e2e tests/contracts tests/operations
+
+prove-cluster: venv ## Every node and replica of the cluster killed once under load; needs Docker
+	TEST_CONTAINERS=1 TEST_CLUSTER=1 $(PY) -m pytest tests/containers/test_cluster.py -s
+
+bench-pages: ready browser ## Bytes, requests and the time to the first conversation, in Chromium
+	@$(PY) -m bench.pages
 
 chaos: ready ## Load and faults, then an audit of every promise (DURATION_S=120 SEED= FAULTS= RATE=)
 	@$(PY) -m tests.chaos

@@ -60,6 +60,18 @@ def test_a_second_start_keeps_what_was_written(project: Project) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_the_operators_tool_finds_everything_in_order(project: Project) -> None:
+    assert project.compose("run", "--rm", "-T", "ctl", "dead", "list").stdout.splitlines()[-1] == "0 dead letters"
+    assert project.compose("run", "--rm", "-T", "ctl", "audit").stdout.splitlines()[-1].endswith(" 0 findings")
+    dumped = project.compose("run", "--rm", "-T", "ctl", "backup", "dump", "/tmp/parley.backup").stdout
+    assert int(dumped.split()[0]) > 100
+
+
+def test_bringing_a_database_to_its_version_twice_changes_nothing(project: Project) -> None:
+    migrate = ("run", "--rm", "-T", "--no-deps", "--entrypoint", "python -m services.threads.migrate", "threads")
+    assert project.compose(*migrate).stdout.splitlines() == ["threads: at version 1; missing indexes: none"]
+
+
 def test_the_gateway_and_the_workers_end_well_on_sigterm(project: Project) -> None:
     project.compose("stop", "--timeout", "20", *SERVICES)
     ended = {each["Service"]: each for each in project.containers() if each["Service"] in SERVICES}
