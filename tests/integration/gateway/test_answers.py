@@ -197,7 +197,7 @@ async def test_logs_hold_no_text_no_address_no_token_and_no_order_number(api: Ap
     await api.post("a text of Ada's", order_id="ORDER-77-SECRET", bearer=bearer, Prefer="respond-async")
     await api.call("GET", "/v1/unsubscribe?token=leaked-token")
     log = api.gateway.log
-    assert '"event": "write"' in log
+    assert "write" in [event["event"] for event in api.gateway.log_events]
     hidden = ["a text of Ada", "ada@example.com", bearer, "leaked-token", "ORDER-77-SECRET", "c-secret-person"]
     assert [each for each in hidden if each in log] == []
 
