@@ -183,6 +183,7 @@ async def test_a_suspended_tab_hands_the_live_connection_over(front: Front) -> N
     second = await visit.context.new_page()
     await session.send("Page.setWebLifecycleState", {"state": "frozen"})
     await second.goto(front.address(f"login#token={token}"))
+    await second.wait_for_url(lambda url: "/login" not in url)
     await second.goto(front.address(f"orders/{order}"))
     await expect(second.locator(".connection")).to_have_text("Connected", timeout=10_000)
 
