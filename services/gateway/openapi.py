@@ -83,7 +83,7 @@ def use_in(app: FastAPI) -> None:
         return app.openapi_schema
 
     # FastAPI's documentation says to extend it so.
-    app.openapi = once  # type: ignore[method-assign] - the way that FastAPI documents
+    app.openapi = once  # type: ignore[method-assign]
 
 
 def main() -> None:
