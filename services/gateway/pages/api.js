@@ -28,6 +28,15 @@ export class Unreachable extends Error {
   }
 }
 
+/** The body of a good answer. One that is cut off (a page that is left, a network that breaks) is no answer: it is asked again. */
+async function whole(answer) {
+  try {
+    return await answer.json();
+  } catch (error) {
+    throw new Unreachable(error.message);
+  }
+}
+
 /** A name for one write, made before its first try. (crypto.randomUUID is missing on plain http.) */
 export function newKey() {
   return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -51,7 +60,7 @@ export class Api {
     const ahead = this.#ahead.get(path);
     this.#ahead.delete(path);
     const answer = await (ahead ?? this.#ask(path, {}));
-    return answer.json();
+    return whole(answer);
   }
 
   /** Asks a question that will be asked in a moment; the next `get` of this path has its answer. */
@@ -68,7 +77,7 @@ export class Api {
     if (key) headers["Idempotency-Key"] = key;
     if (ifMatch) headers["If-Match"] = ifMatch;
     const answer = await this.#ask(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
-    return { status: answer.status, body: await answer.json() };
+    return { status: answer.status, body: await whole(answer) };
   }
 
   /** The live stream's response; it goes on until the signal ends it. */
