@@ -312,10 +312,10 @@ class Settler:
         *,
         publisher: Publisher,
         queue: WorkQueue,
-        away: tuple[type[Exception], ...],
+        away: Callable[[Exception], bool],
         on_dead: Callable[[], None] = lambda: None,
     ) -> None:
-        """`on_dead` is called for each delivery that is given up, to be counted."""
+        """`away` says of an error whether a server is not there. `on_dead` is called for each delivery that is given up, to be counted."""
         self._publisher, self._queue, self._away, self._on_dead = publisher, queue, away, on_dead
 
     async def settle(self, message: AbstractIncomingMessage, work: Work) -> None:
@@ -344,7 +344,9 @@ class Settler:
         while True:
             try:
                 return await work(message)
-            except self._away as error:
+            except Exception as error:
+                if not self._away(error):
+                    raise
                 log.warning("held_while_away", queue=self._queue.name, error=type(error).__name__)
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, HOLD_PAUSE_MAX_S)

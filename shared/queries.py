@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from shared.callers import Role
+from shared.callers import Author, Role
 from shared.commands import MailChoices
+from shared.events import Dispute
 from shared.fields import (
     CommandId,
     DisputeOutcome,
@@ -57,6 +58,32 @@ class DisputeView(Grown):
     closed_at: Moment | None = None
     closed_seq: Seq | None = None
     etag: str
+
+
+def public_author(author: Author) -> PublicAuthor:
+    return PublicAuthor(side=author.side, name=author.name)
+
+
+def dispute_etag(dispute: Dispute | None) -> str:
+    """The strong ETag of the dispute as it stands; it changes with every step."""
+    return '"none"' if dispute is None else f'"{dispute.id}.{dispute.state}"'
+
+
+def dispute_view(dispute: Dispute) -> DisputeView:
+    """The dispute as both sides see it: in answers, in lists and in live events alike."""
+    return DisputeView(
+        id=dispute.id,
+        state=dispute.state,
+        reason=dispute.reason,
+        opened_by=public_author(dispute.opened_by),
+        opened_at=dispute.opened_at,
+        opened_seq=dispute.opened_seq,
+        outcome=dispute.outcome,
+        closed_by=public_author(dispute.closed_by) if dispute.closed_by is not None else None,
+        closed_at=dispute.closed_at,
+        closed_seq=dispute.closed_seq,
+        etag=dispute_etag(dispute),
+    )
 
 
 class Message(Grown):

@@ -28,7 +28,7 @@ from services.notifier.settings import Settings
 from services.notifier.smtp import Server
 from shared import mongo, probes, process
 from shared.delivery import Publisher, Settler
-from shared.mongo import MONGO_AWAY, Document
+from shared.mongo import Document, is_away
 from shared.topology import DEAD, NOTIFIER_RETRY
 from shared.verify import Topology
 
@@ -106,7 +106,7 @@ def assemble(settings: Settings, registry: CollectorRegistry) -> Notifier:
         mails=mails, known=known, metrics=metrics, delay_s=settings.mail_delay, on_due=sender.wake
     )
     settler = Settler(
-        publisher=publisher, queue=QUEUE, away=MONGO_AWAY, on_dead=metrics.dead_letters.labels(QUEUE.name).inc
+        publisher=publisher, queue=QUEUE, away=is_away, on_dead=metrics.dead_letters.labels(QUEUE.name).inc
     )
     consumer = Consumer(amqp_url, settler=settler, handle=notifications.handle, prefetch=settings.prefetch)
     return Notifier(

@@ -1,32 +1,9 @@
 """What a command is answered with, pure: made from the entry, so a repetition is answered like the first time."""
 
-from services.threads.dispute import etag
 from services.threads.thread import Entry
-from shared.callers import Author
 from shared.commands import CommandOutcome
 from shared.errors import Problem, problem
-from shared.events import Dispute
-from shared.queries import DisputeView, Message, PublicAuthor
-
-
-def public(author: Author) -> PublicAuthor:
-    return PublicAuthor(side=author.side, name=author.name)
-
-
-def dispute_view(dispute: Dispute) -> DisputeView:
-    return DisputeView(
-        id=dispute.id,
-        state=dispute.state,
-        reason=dispute.reason,
-        opened_by=public(dispute.opened_by),
-        opened_at=dispute.opened_at,
-        opened_seq=dispute.opened_seq,
-        outcome=dispute.outcome,
-        closed_by=public(dispute.closed_by) if dispute.closed_by is not None else None,
-        closed_at=dispute.closed_at,
-        closed_seq=dispute.closed_seq,
-        etag=etag(dispute),
-    )
+from shared.queries import Message, dispute_view, public_author
 
 
 def message_view(entry: Entry, *, mine: bool, new: bool) -> Message:
@@ -35,7 +12,7 @@ def message_view(entry: Entry, *, mine: bool, new: bool) -> Message:
         order_id=entry.order_id,
         seq=entry.seq,
         kind=entry.kind,
-        author=public(entry.author),
+        author=public_author(entry.author),
         text=entry.text,
         redacted=entry.redacted,
         imported=entry.imported,

@@ -1,7 +1,6 @@
 """Takes commands off their queue, gathers them into groups, and settles each group at once."""
 
 import asyncio
-import contextlib
 import traceback
 from collections import deque
 from collections.abc import Sequence
@@ -182,8 +181,10 @@ class CommandConsumer:
                 await self._commit_held([work])
             return
         detail = traceback.format_exc()
-        with contextlib.suppress(Exception):
+        try:
             await self._committer.park(works[0])
+        except Exception:
+            log.exception("park_failed", command_id=works[0].command.id)
         await self._bury(works[0].message, "defect", detail)
 
     async def _bury(self, message: AbstractIncomingMessage, reason: str, detail: str) -> None:

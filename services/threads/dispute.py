@@ -8,6 +8,7 @@ from shared.callers import Author
 from shared.errors import ProblemError, refuse
 from shared.events import Dispute
 from shared.fields import DisputeOutcome, DisputeReason, iso
+from shared.queries import dispute_etag
 
 State = Literal["none", "open", "closed"]
 Step = Literal["open", "close"]
@@ -36,14 +37,9 @@ def state_of(dispute: Dispute | None) -> State:
     return "none" if dispute is None else dispute.state
 
 
-def etag(dispute: Dispute | None) -> str:
-    """The strong ETag of the dispute as it stands; it changes with every step."""
-    return '"none"' if dispute is None else f'"{dispute.id}.{dispute.state}"'
-
-
 def require_seen(dispute: Dispute | None, expected: str | None) -> None:
     """Raises 412 where the caller acted on another picture of the dispute than the one that stands."""
-    if expected is not None and expected != "*" and expected != etag(dispute):
+    if expected is not None and expected != "*" and expected != dispute_etag(dispute):
         raise refuse(
             "precondition_failed",
             "The dispute has changed since you looked. Read it again and decide anew.",
@@ -61,7 +57,7 @@ def picture(dispute: Dispute | None) -> dict[str, object]:
     closed_at = dispute.closed_at if dispute is not None else None
     return {
         "dispute": state_of(dispute),
-        "etag": etag(dispute),
+        "etag": dispute_etag(dispute),
         "outcome": dispute.outcome if dispute is not None else None,
         "closed_at": iso(closed_at) if closed_at is not None else None,
     }

@@ -13,7 +13,7 @@ from services.threads.projection import Projection
 from shared import topology
 from shared.delivery import Publisher, Settler, WorkQueue, with_options
 from shared.envelope import read
-from shared.mongo import MONGO_AWAY
+from shared.mongo import is_away
 from shared.orders import ORDER_EVENT
 
 QUEUE: Final = WorkQueue(topology.ORDERS_QUEUE, service="threads", publishers=frozenset({"gateway", "shop"}))
@@ -38,7 +38,7 @@ def subscribe(
 ) -> RabbitBroker:
     """The broker that consumes order events; it declares nothing, because the topology comes from the definitions."""
     broker = RabbitBroker(with_options(amqp_url, "threads-orders"), logger=None, graceful_timeout=10)
-    settler = Settler(publisher=publisher, queue=QUEUE, away=MONGO_AWAY, on_dead=on_dead)
+    settler = Settler(publisher=publisher, queue=QUEUE, away=is_away, on_dead=on_dead)
 
     @broker.subscriber(
         RabbitQueue(topology.ORDERS_QUEUE, declare=False),

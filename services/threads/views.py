@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
 
-from services.threads import access, answers
+from services.threads import access
 from services.threads.access import Parties
 from services.threads.thread import new_entries
+from shared import queries
 from shared.callers import Caller
 from shared.commands import MailChoices
 from shared.events import Dispute
@@ -63,7 +64,7 @@ def author_view(author: Stored) -> PublicAuthor:
 
 def dispute_view(stored: Stored | None) -> DisputeView | None:
     """The dispute as both sides see it: authors without their logins."""
-    return None if stored is None else answers.dispute_view(Dispute.model_validate(stored))
+    return None if stored is None else queries.dispute_view(Dispute.model_validate(stored))
 
 
 def new_for(person: str, thread: Stored, mark: Mark) -> int:

@@ -21,6 +21,7 @@ from shared.commands import CloseDispute, CommandOutcome, ImportMessage, OpenDis
 from shared.delivery import Outgoing
 from shared.errors import ProblemError
 from shared.fields import in_milliseconds
+from shared.queries import dispute_view
 
 COLLISION_PAUSE_S: Final = 0.002
 COLLISION_PAUSE_MAX_S: Final = 0.05
@@ -166,7 +167,7 @@ def _is_not_found(decision: AlreadySo | ProblemError) -> bool:
 def _refusal(work: Work, decision: AlreadySo | ProblemError) -> CommandOutcome:
     if isinstance(decision, ProblemError):
         return answers.rejected(work.command.id, work.order_id, decision.problem)
-    result = answers.dispute_view(decision.dispute).model_dump(mode="json")
+    result = dispute_view(decision.dispute).model_dump(mode="json")
     return answers.done(work.command.id, work.order_id, result)
 
 

@@ -7,10 +7,10 @@ from typing import Any, Literal, assert_never
 import orjson
 from pydantic import AwareDatetime
 
-from shared.callers import Author, Caller
-from shared.events import EVENT, Dispute, EntryMade, MarkMoved, TextTakenOut
+from shared.callers import Caller
+from shared.events import EVENT, EntryMade, MarkMoved, TextTakenOut
 from shared.fields import CommandId, Grown, OrderId, Seq
-from shared.queries import DisputeView, Message, PublicAuthor
+from shared.queries import DisputeView, Message, dispute_view, public_author
 
 LiveKind = Literal["message.posted", "dispute.opened", "dispute.closed", "message.redacted", "thread.read"]
 
@@ -142,7 +142,7 @@ def _entry(data: EntryMade, *, mine: bool) -> LiveEntry:
         order_id=data.order_id,
         seq=said.seq,
         kind=said.kind,
-        author=_author(said.author),
+        author=public_author(said.author),
         text=said.text,
         redacted=said.redacted,
         imported=said.imported,
@@ -159,23 +159,3 @@ def _entry(data: EntryMade, *, mine: bool) -> LiveEntry:
         waiting_since=data.thread.waiting_since,
     )
     return LiveEntry(order_id=data.order_id, seq=said.seq, message=message, thread=thread)
-
-
-def _author(author: Author) -> PublicAuthor:
-    return PublicAuthor(side=author.side, name=author.name)
-
-
-def dispute_view(dispute: Dispute) -> DisputeView:
-    return DisputeView(
-        id=dispute.id,
-        state=dispute.state,
-        reason=dispute.reason,
-        opened_by=_author(dispute.opened_by),
-        opened_at=dispute.opened_at,
-        opened_seq=dispute.opened_seq,
-        outcome=dispute.outcome,
-        closed_by=None if dispute.closed_by is None else _author(dispute.closed_by),
-        closed_at=dispute.closed_at,
-        closed_seq=dispute.closed_seq,
-        etag=f'"{dispute.id}.{dispute.state}"',
-    )

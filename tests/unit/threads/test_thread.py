@@ -5,13 +5,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.threads import dispute
 from services.threads.access import Parties
 from services.threads.dispute import TABLE, Effect
 from services.threads.thread import AlreadySo, Made, State, Thread, decide, new_entries
 from shared.callers import Author, Caller
 from shared.commands import ImportMessage, MessageToImport
 from shared.errors import ProblemError
+from shared.queries import dispute_etag
 from tests.made import ADMIN, CUSTOMER, OTHER_CUSTOMER, SELLER, close_dispute, new_id, open_dispute, post
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
@@ -75,7 +75,7 @@ def test_the_state_of_a_dispute_carries_no_text() -> None:
 
 
 def test_the_etag_changes_with_every_step() -> None:
-    tags = {dispute.etag(thread.state.dispute) for thread in THREADS.values()}
+    tags = {dispute_etag(thread.state.dispute) for thread in THREADS.values()}
     assert len(tags) == 3
 
 
