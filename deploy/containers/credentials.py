@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
+from deploy.mongo_access import USERS as MONGO_USERS
 from shared.topology import USERS, definitions
 
 RABBITMQ_PASSWORDS = {user: f"RABBITMQ_{user.upper()}_PASSWORD" for user in USERS}
-MONGO_USERS = ("root", "threads", "notifier")
 MONGO_PASSWORDS = {user: f"MONGO_{user.upper()}_PASSWORD" for user in MONGO_USERS}
 MONGO_KEY = "MONGO_KEY"
 COOKIE = "RABBITMQ_COOKIE"

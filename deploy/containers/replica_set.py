@@ -1,7 +1,7 @@
 """Makes MongoDB a replica set with its users, at the first start; at later ones the passwords become what they are now.
 
 Runs in the network of the first member (`network_mode: service:…`), because MongoDB lets nobody but localhost make the first user.
-Each service's user may read and write its own database and nothing else.
+Who may do what is deploy.mongo_access: each service has a role of its own in its own database, and nothing else.
 """
 
 import os
@@ -13,17 +13,18 @@ from typing import Any
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
+from deploy.mongo_access import DATABASES, OPERATOR, USER_EXISTS, make_services_users
+
 LIMIT_S = 120.0
 REPLICA_SET = "rs0"
-USER_EXISTS, UNAUTHORIZED = 51_003, 13
-DATABASES = ("threads", "notifier")
+UNAUTHORIZED = 13
 
 Document = dict[str, Any]
 
 
 def main() -> int:
     folder = Path(os.environ.get("SECRETS_ROOT", "/secrets"), "setup")
-    passwords = {user: (folder / f"mongo_{user}").read_text() for user in ("root", *DATABASES)}
+    passwords = {user: (folder / f"mongo_{user}").read_text() for user in (OPERATOR, *DATABASES)}
     hosts = os.environ.get("MONGO_HOSTS", "mongo:27017").split(",")
     deadline = time.monotonic() + LIMIT_S
     while True:
@@ -47,10 +48,9 @@ def set_up(hosts: list[str], passwords: dict[str, str]) -> None:
         if not found.get("primary"):
             raise PyMongoError("there is no primary yet")
         if found.get("isWritablePrimary"):
-            _make_root(local, passwords["root"])
-    with _as_root(hosts, passwords["root"]) as root:
-        for database in DATABASES:
-            _make_user(root, database, passwords[database])
+            _make_root(local, passwords[OPERATOR])
+    with _as_root(hosts, passwords[OPERATOR]) as root:
+        make_services_users(root, passwords)
 
 
 def _local() -> MongoClient[Document]:
@@ -59,27 +59,17 @@ def _local() -> MongoClient[Document]:
 
 def _as_root(hosts: list[str], password: str) -> MongoClient[Document]:
     return MongoClient(
-        hosts, replicaSet=REPLICA_SET, username="root", password=password, serverSelectionTimeoutMS=10_000
+        hosts, replicaSet=REPLICA_SET, username=OPERATOR, password=password, serverSelectionTimeoutMS=10_000
     )
 
 
 def _make_root(local: MongoClient[Document], password: str) -> None:
     """The first user can be made without one; once it is there, this is refused, and was done before."""
     try:
-        local.admin.command("createUser", "root", pwd=password, roles=["root"])
+        local.admin.command("createUser", OPERATOR, pwd=password, roles=["root"])
     except OperationFailure as error:
         if error.code not in (USER_EXISTS, UNAUTHORIZED):
             raise
-
-
-def _make_user(root: MongoClient[Document], database: str, password: str) -> None:
-    roles = [{"role": "readWrite", "db": database}]
-    try:
-        root[database].command("createUser", database, pwd=password, roles=roles)
-    except OperationFailure as error:
-        if error.code != USER_EXISTS:
-            raise
-        root[database].command("updateUser", database, pwd=password, roles=roles)
 
 
 if __name__ == "__main__":

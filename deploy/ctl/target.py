@@ -8,6 +8,7 @@ from pathlib import Path
 from deploy.local.credentials import Credentials
 from deploy.local.settings import LocalSettings
 from deploy.local.state import StackState
+from deploy.mongo_access import OPERATOR, with_user
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,6 @@ class Target:
             return cls(environment["AMQP_URL"], environment["MONGO_URL"], **databases)
         run_directory = Path(LocalSettings.read(environment).run_directory)
         state = StackState.read(run_directory)
-        password = Credentials.load_or_make(run_directory / "secrets").rabbitmq["operator"]
-        amqp_url = f"amqp://operator:{password}@127.0.0.1:{state.amqp_port}/parley"
-        return cls(amqp_url, state.mongo_url, **databases)
+        credentials = Credentials.load_or_make(run_directory / "secrets")
+        amqp_url = f"amqp://operator:{credentials.rabbitmq['operator']}@127.0.0.1:{state.amqp_port}/parley"
+        return cls(amqp_url, with_user(state.mongo_url, OPERATOR, credentials.mongo[OPERATOR]), **databases)

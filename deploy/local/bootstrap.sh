@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # Installs what is missing on a Debian or Ubuntu machine, and says what it does.
 #
-#   bootstrap.sh [python] [servers] [browser]
+#   bootstrap.sh [python] [servers] [browser] [prometheus] [faults]
 #
 # python: .venv with the packages of requirements/dev.txt, installed again only when that file has changed.
 # servers: RabbitMQ, and the libraries that mongod needs, from the system's packages.
 # browser: Chromium for the browser tests; where it cannot be had, those are skipped and say so.
+# prometheus: Prometheus and promtool for the tests of dashboard and alerts, likewise.
+# faults: libfaketime, with which chaos lets a service's clock jump, likewise.
 #
 # As root it installs with apt-get; as anybody else it prints the command to type and ends with status 1.
 set -euo pipefail
@@ -17,7 +19,7 @@ STAMP=$VENV/.installed
 LOG=.run/log/install.log
 POLICY=/usr/sbin/policy-rc.d
 POLICY_MARK="# made by Parley's bootstrap.sh"
-NODE_UNITS=(rabbitmq-server.service epmd.service epmd.socket)
+UNITS=(rabbitmq-server.service epmd.service epmd.socket prometheus.service)
 
 say() { printf '%s\n' "$*"; }
 fail() { printf 'make: %s\n' "$*" >&2; exit 1; }
@@ -69,7 +71,7 @@ install_packages() {
   fi
   command -v apt-get >/dev/null || fail "missing: $*; this machine has no apt-get, install them in its own way"
   mkdir -p "$(dirname "$LOG")"
-  for unit in "${NODE_UNITS[@]}"; do unit_exists "$unit" || new_units+=("$unit"); done
+  for unit in "${UNITS[@]}"; do unit_exists "$unit" || new_units+=("$unit"); done
   say "installing $* with apt-get (log: $LOG)"
   trap allow_starts EXIT
   forbid_starts
@@ -91,6 +93,14 @@ missing_for_servers() {
 missing_for_browser() {
   command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null ||
     ((EUID != 0)) || echo chromium
+}
+
+missing_for_prometheus() {
+  command -v prometheus >/dev/null || ((EUID != 0)) || echo prometheus
+}
+
+missing_for_faults() {
+  compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null || ((EUID != 0)) || echo libfaketime
 }
 
 missing_for_python() {
@@ -122,12 +132,18 @@ for part in "$@"; do
   case $part in
   python) mapfile -t -O "${#missing[@]}" missing < <(missing_for_python) ;;
   servers) mapfile -t -O "${#missing[@]}" missing < <(missing_for_servers) ;;
-  browser) ;;
-  *) fail "bootstrap.sh [python] [servers] [browser], not $part" ;;
+  browser | prometheus | faults) ;;
+  *) fail "bootstrap.sh [python] [servers] [browser] [prometheus] [faults], not $part" ;;
   esac
 done
 if ((${#missing[@]} > 0)); then install_packages "${missing[@]}"; fi
 if [[ " $* " == *" python "* ]]; then install_python; fi
 if [[ " $* " == *" browser "* && -n $(missing_for_browser) ]]; then
   (install_packages chromium) || say "Chromium could not be installed here; the browser tests will be skipped, and say so"
+fi
+if [[ " $* " == *" prometheus "* && -n $(missing_for_prometheus) ]]; then
+  (install_packages prometheus) || say "Prometheus could not be installed here; the tests with it will be skipped, and say so"
+fi
+if [[ " $* " == *" faults "* && -n $(missing_for_faults) ]]; then
+  (install_packages libfaketime) || say "libfaketime could not be installed here; chaos leaves clock jumps out, and says so"
 fi

@@ -2,20 +2,23 @@
 
 import os
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.mongo_access import USERS as MONGO_USERS
 from shared.topology import USERS
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """What the services of this stack share, and the password of each RabbitMQ user."""
+    """What the services of this stack share, and the password of each user of RabbitMQ and of MongoDB."""
 
     token_secret: str
     link_secret: str
     command_id_secret: str
     rabbitmq: dict[str, str]
+    mongo: dict[str, str]
 
     @classmethod
     def load_or_make(cls, directory: Path) -> "Credentials":
@@ -27,10 +30,18 @@ class Credentials:
             link_secret=_secret(directory / "link_secret"),
             command_id_secret=_secret(directory / "command_id_secret"),
             rabbitmq={user: _secret(directory / f"rabbitmq_{user}") for user in USERS},
+            mongo={user: _secret(directory / f"mongo_{user}") for user in MONGO_USERS},
         )
 
 
-def _secret(path: Path) -> str:
+def mongo_key_file(directory: Path) -> Path:
+    """The file with the key by which members of MongoDB's replica set know each other: base64, so hexadecimal will do."""
+    path = directory / "mongo_key"
+    _secret(path, make=secrets.token_hex)
+    return path
+
+
+def _secret(path: Path, *, make: Callable[[int], str] = secrets.token_urlsafe) -> str:
     """The file's content; a new secret of 256 bits, safe in URLs, where there is no file or an empty one."""
     try:
         kept = path.read_text().strip()
@@ -38,7 +49,7 @@ def _secret(path: Path) -> str:
         kept = ""
     if kept:
         return kept
-    made = secrets.token_urlsafe(32)
+    made = make(32)
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(made + "\n")

@@ -20,6 +20,7 @@ from deploy.local.progress import EndRequest, wait_until
 SCRIPTS = Path("/usr/lib/rabbitmq/bin")
 NODE_NAME = "parley@localhost"
 PLUGINS = ("rabbitmq_management",)
+EXPORTER = "rabbitmq_prometheus"
 START_TIMEOUT_S = 90.0
 # With a stream in it, a node takes five seconds more to stop: the stream coordinator's own time-out (seen on 3.10.8).
 STOP_TIMEOUT_S = 30.0
@@ -51,8 +52,10 @@ class RabbitNode:
         definitions: Definitions,
         children: Children,
         settings: Mapping[str, str] | None = None,
+        exporter_port: int | None = None,
     ) -> None:
-        self.amqp_port, self.management_port = amqp_port, management_port
+        """`exporter_port` is where RabbitMQ's own figures for Prometheus are served, if anywhere."""
+        self.amqp_port, self.management_port, self.exporter_port = amqp_port, management_port, exporter_port
         self._directory = directory.resolve()
         self._definitions, self._settings = definitions, dict(settings or {})
         environment = self._environment(epmd_port=free_port(), distribution_port=free_port())
@@ -100,7 +103,7 @@ class RabbitNode:
         for part in ("home", "mnesia", "log", "conf.d"):
             (self._directory / part).mkdir(parents=True, exist_ok=True)
         self._directory.chmod(0o700)
-        (self._directory / "enabled_plugins").write_text(f"[{','.join(PLUGINS)}].\n")
+        (self._directory / "enabled_plugins").write_text(f"[{','.join(self._plugins())}].\n")
         access = {part: self._definitions[part] for part in ACCESS_PARTS if part in self._definitions}
         (self._directory / "access.json").write_text(json.dumps(access, indent=1))
         (self._directory / "rabbitmq.conf").write_text(self._configuration())
@@ -108,6 +111,9 @@ class RabbitNode:
         exports = " ".join(f"{name}={shlex.quote(value)}" for name, value in self._ctl_environment.items())
         ctl.write_text(f'#!/bin/sh\nexec env {exports} {SCRIPTS}/rabbitmqctl "$@"\n')
         ctl.chmod(0o700)
+
+    def _plugins(self) -> tuple[str, ...]:
+        return PLUGINS if self.exporter_port is None else (*PLUGINS, EXPORTER)
 
     def _configuration(self) -> str:
         settings = {
@@ -119,6 +125,8 @@ class RabbitNode:
             "disk_free_limit.absolute": "200MB",
             "raft.wal_max_size_bytes": "67108864",
         } | self._settings
+        if self.exporter_port is not None:
+            settings |= {"prometheus.tcp.ip": LOOPBACK, "prometheus.tcp.port": str(self.exporter_port)}
         return "".join(f"{name} = {value}\n" for name, value in settings.items())
 
     def _environment(self, *, epmd_port: int, distribution_port: int) -> dict[str, str]:

@@ -6,6 +6,7 @@ from deploy.local.credentials import Credentials
 from deploy.local.ports import LOOPBACK
 from deploy.local.settings import LocalSettings
 from deploy.local.tokens import AUDIENCE, ISSUER
+from deploy.mongo_access import with_user
 
 SERVICES = ("threads", "notifier", "gateway")
 SHOP_ADDRESS = "service@shop.example"
@@ -14,11 +15,11 @@ Environment = Mapping[str, str]
 
 
 def environments(settings: LocalSettings, credentials: Credentials) -> dict[str, Environment]:
-    """By service name: every setting it needs, with its own RabbitMQ user."""
+    """By service name: every setting it needs, with its own users of RabbitMQ and MongoDB."""
     own = {
         "gateway": _tokens(credentials) | _gateway(settings, credentials),
-        "threads": _tokens(credentials) | _threads(settings),
-        "notifier": _notifier(settings),
+        "threads": _tokens(credentials) | _threads(settings, credentials),
+        "notifier": _notifier(settings, credentials),
     }
     return {name: _common(name, settings, credentials) | own[name] for name in SERVICES}
 
@@ -53,9 +54,9 @@ def _gateway(settings: LocalSettings, credentials: Credentials) -> dict[str, str
     }
 
 
-def _threads(settings: LocalSettings) -> dict[str, str]:
+def _threads(settings: LocalSettings, credentials: Credentials) -> dict[str, str]:
     return {
-        "MONGO_URL": settings.mongo_url,
+        "MONGO_URL": with_user(settings.mongo_url, "threads", credentials.mongo["threads"]),
         "MONGO_DATABASE": "threads",
         "ROLES": "worker,api",
         "ADMIN_EMAIL": SHOP_ADDRESS,
@@ -63,10 +64,10 @@ def _threads(settings: LocalSettings) -> dict[str, str]:
     }
 
 
-def _notifier(settings: LocalSettings) -> dict[str, str]:
+def _notifier(settings: LocalSettings, credentials: Credentials) -> dict[str, str]:
     gateway = settings.gateway_url
     return {
-        "MONGO_URL": settings.mongo_url,
+        "MONGO_URL": with_user(settings.mongo_url, "notifier", credentials.mongo["notifier"]),
         "MONGO_DATABASE": "notifier",
         "SMTP_HOST": LOOPBACK,
         "SMTP_PORT": str(settings.ports["SMTP_PORT"]),

@@ -65,6 +65,7 @@ class LocalSettings:
 
     @property
     def mongo_url(self) -> str:
+        """Without credentials."""
         return f"mongodb://{LOOPBACK}:{self.ports['MONGO_PORT']}/?replicaSet=rs0"
 
     def address(self, setting: str) -> str:

@@ -9,9 +9,9 @@ from functools import partial
 from pathlib import Path
 
 from deploy.local import mongod_binary
-from deploy.local.credentials import Credentials
+from deploy.local.credentials import Credentials, mongo_key_file
 from deploy.local.errors import StackError
-from deploy.local.mongodb import MongoServer
+from deploy.local.mongodb import Access, MongoServer
 from deploy.local.ports import LOOPBACK, require_free
 from deploy.local.processes import Children, ServerProcess
 from deploy.local.progress import EndRequest, Progress, wait_until
@@ -115,7 +115,13 @@ class Stack:
             definitions=definitions(credentials.rabbitmq),
             children=self._children,
         )
-        self._mongo = MongoServer(run / "mongo", port=ports["MONGO_PORT"], binary=binary, children=self._children)
+        self._mongo = MongoServer(
+            run / "mongo",
+            port=ports["MONGO_PORT"],
+            binary=binary,
+            children=self._children,
+            access=Access(mongo_key_file(run / "secrets"), credentials.mongo),
+        )
         self._catcher = self._catcher_process()
         self._progress.say("starting RabbitMQ, MongoDB and the mail catcher")
         self._rabbit.start()
