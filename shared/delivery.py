@@ -46,6 +46,10 @@ class NotPublished(Exception):
     """RabbitMQ did not take the message, for certain: publishing it again makes no second copy."""
 
 
+class Refused(NotPublished):
+    """RabbitMQ said no: the queue that the message is for is as long as it may be."""
+
+
 class Unroutable(NotPublished):
     """No queue is bound for the message: the topology is not what it must be."""
 
@@ -154,7 +158,7 @@ class Publisher:
         except aiormq.exceptions.PublishError as error:
             raise Unroutable(f"nothing is bound to {message.exchange} for {message.routing_key}") from error
         except aiormq.exceptions.DeliveryError as error:
-            raise NotPublished("RabbitMQ refused the message; its queue may be full") from error
+            raise Refused("RabbitMQ refused the message: its queue is full") from error
         except BROKER_AWAY as error:
             if sent:
                 raise PublishUnknown("no confirm came back from RabbitMQ") from error
@@ -170,7 +174,17 @@ class Publisher:
 
     async def _send(self, channel: aiormq.Channel, message: Outgoing) -> None:
         """`wait=False` leaves out a drain of the socket per message, which halves the cost; the confirm is awaited all the same."""
-        properties = Basic.Properties(
+        await channel.basic_publish(
+            message.body,
+            exchange=message.exchange,
+            routing_key=message.routing_key,
+            properties=self._properties(message),
+            mandatory=message.mandatory,
+            wait=False,
+        )
+
+    def _properties(self, message: Outgoing) -> Basic.Properties:
+        return Basic.Properties(
             content_type=message.content_type,
             headers=dict(message.headers),
             delivery_mode=PERSISTENT if message.persistent else 1,
@@ -178,14 +192,6 @@ class Publisher:
             user_id=self._user,
             reply_to=message.reply_to,
             correlation_id=message.correlation_id,
-        )
-        await channel.basic_publish(
-            message.body,
-            exchange=message.exchange,
-            routing_key=message.routing_key,
-            properties=properties,
-            mandatory=message.mandatory,
-            wait=False,
         )
 
     async def publish_until_confirmed(self, message: Outgoing) -> None:

@@ -1,9 +1,9 @@
 """Where the keys for callers' tokens come from: the shop's JWKS address, or in demo mode the shared secret."""
 
-import json
 from typing import Any, Final
 
 import aiohttp
+import orjson
 
 from shared.settings import TokenSettings
 from shared.tokens import DemoKeys, JwksKeys, Keys, Tokens
@@ -42,7 +42,7 @@ async def fetch_document(url: str) -> dict[str, Any]:
             body = await _whole(answer.content)
     except aiohttp.ClientError as error:
         raise ConnectionError(str(error)) from error
-    document: object = json.loads(body)
+    document: object = orjson.loads(body)
     if not isinstance(document, dict):
         raise ValueError("the JWKS address does not answer with a JSON object")
     return document

@@ -9,6 +9,7 @@ import logging
 import signal
 import sys
 import threading
+import traceback
 from typing import Final, Literal
 
 import orjson
@@ -20,6 +21,7 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 
 # Libraries that say two lines a message, or log what people wrote.
 _QUIET = ("aiormq", "aio_pika", "pymongo", "faststream", "uvicorn.access", "aiohttp.access", "mail.log")
+MAX_CAUSES: Final = 5
 _NUMBERS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40, "exception": 40, "critical": 50}
 
 
@@ -89,9 +91,24 @@ def _first_steps(service: str) -> list[Processor]:
     return [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
+        _say_where_it_failed,
         name_the_service,
     ]
+
+
+def _say_where_it_failed(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """An exception's kind and place, with those that led to it, and never its message: a refused write names the whole document."""
+    given = event.pop("exc_info", None)
+    error = given[1] if isinstance(given, tuple) else given if isinstance(given, BaseException) else None
+    if given is True:
+        error = sys.exc_info()[1]
+    told: list[str] = []
+    while error is not None and len(told) < MAX_CAUSES:
+        told.append("".join(traceback.format_tb(error.__traceback__)) + type(error).__qualname__)
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if told:
+        event["exception"] = "\nafter:\n".join(told)
+    return event
 
 
 def _last_step(log_format: LogFormat) -> Processor:

@@ -6,6 +6,7 @@ from pymongo import AsyncMongoClient, ReadPreference, WriteConcern
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import (
     AutoReconnect,
+    BulkWriteError,
     ConnectionFailure,
     ExecutionTimeout,
     NetworkTimeout,
@@ -37,12 +38,19 @@ MONGO_AWAY: Final[tuple[type[PyMongoError], ...]] = (
     WTimeoutError,
 )
 
-# Server error codes that mean the same: shutting down, stepping down, no primary, interrupted, disk full.
-_AWAY_CODES: Final = frozenset({6, 7, 89, 91, 189, 262, 317, 358, 10107, 11600, 11602, 13435, 13436, 14031, 50, 64})
+# Server error codes that mean the same: shutting down, stepping down, no primary, interrupted, locks or time or memory or disk used up.
+_AWAY_CODES: Final = frozenset(
+    {6, 7, 24, 50, 64, 89, 91, 112, 133, 134, 146, 189, 202, 262, 317, 358}
+    | {9001, 10058, 10107, 11600, 11601, 11602, 13435, 13436, 14031}
+)
 
 
 def is_away(error: Exception) -> bool:
     """Whether this error is the server's absence rather than ours; to be waited out."""
+    if isinstance(error, BulkWriteError):
+        # Of several writes some may have failed for a reason of their own: they are decided anew with the others.
+        codes = {each["code"] for each in error.details["writeErrors"]}
+        return bool(error.details["writeConcernErrors"]) or not codes.isdisjoint(_AWAY_CODES)
     return isinstance(error, MONGO_AWAY) or (isinstance(error, OperationFailure) and error.code in _AWAY_CODES)
 
 

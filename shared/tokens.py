@@ -4,16 +4,22 @@ The rules are RFC 8725's: an allow-list of algorithms for each key, issuer, audi
 each of our own kinds, so that one kind can never stand in for another.
 """
 
+import asyncio
+import hashlib
 import time
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 import jwt
-from pydantic import ValidationError
+import structlog
+from pydantic import Field, ValidationError
 
 from shared.callers import Caller
 from shared.errors import ProblemError, refuse
 from shared.fields import EmailAddress, Grown, Locale, OrderId
+
+log = structlog.get_logger(__name__)
 
 ASYMMETRIC_ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA")
 OWN_ISSUER = "parley"
@@ -21,6 +27,10 @@ GUEST_LINK_LIFE_S = 30 * 24 * 3600
 GUEST_SESSION_LIFE_S = 3600
 CLOCK_LEEWAY_S = 30
 MAX_TOKEN_CHARACTERS = 8_192
+# The end of the year 9999: what computes with a later expiry could overflow.
+LAST_SECOND = 253_402_300_799
+KEEP_CHECKED_S = 60.0
+MAX_KEPT = 10_000
 
 OwnKind = Literal["parley-guest-link+jwt", "parley-guest-session+jwt", "parley-unsubscribe+jwt"]
 
@@ -29,7 +39,7 @@ class SignedIn(Grown):
     """A checked token: who it is, until when (seconds since 1970), and what it says beyond identity."""
 
     caller: Caller
-    expires_at: int
+    expires_at: Annotated[int, Field(le=LAST_SECOND)]
     email: EmailAddress | None = None
     locale: Locale | None = None
 
@@ -53,7 +63,11 @@ class DemoKeys:
 
 
 class JwksKeys:
-    """The shop's published keys (RFC 7517), kept for a while and fetched anew when a token names a key that is not among them."""
+    """The shop's published keys (RFC 7517), kept for a while and fetched anew when a token names a key that is not among them.
+
+    However many tokens name unknown keys, there is one fetch at a time and one every ten seconds; a known key never waits for one that
+    another caller has begun.
+    """
 
     def __init__(
         self,
@@ -61,38 +75,58 @@ class JwksKeys:
         *,
         keep_s: float = 300,
         at_most_every_s: float = 10,
+        none_yet_every_s: float = 1,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._fetch, self._keep_s, self._at_most_every_s, self._clock = fetch, keep_s, at_most_every_s, clock
+        self._fetch, self._clock = fetch, clock
+        self._keep_s, self._at_most_every_s, self._none_yet_every_s = keep_s, at_most_every_s, none_yet_every_s
         self._keys: dict[str, jwt.PyJWK] = {}
-        self._fetched_at = float("-inf")
+        self._tried_at = float("-inf")
+        self._fetching = asyncio.Lock()
 
     async def find(self, header: dict[str, Any]) -> tuple[Any, tuple[str, ...]]:
+        """Raises ProblemError (503) while no key could be fetched yet."""
         kid = header.get("kid")
         if not isinstance(kid, str):
             raise jwt.InvalidTokenError("the token's header names no key (kid)")
-        age_s = self._clock() - self._fetched_at
-        if age_s > self._keep_s or (kid not in self._keys and age_s > self._at_most_every_s):
-            await self._refresh()
+        if not self._is_fresh(kid) and not (kid in self._keys and self._fetching.locked()):
+            async with self._fetching:
+                if not self._is_fresh(kid):
+                    await self._refresh()
+        if not self._keys:
+            raise refuse("unavailable", "The shop's token keys cannot be fetched; try again soon.")
         if kid not in self._keys:
             raise jwt.InvalidTokenError("the token's key is not among the shop's keys")
         key = self._keys[kid]
         return key.key, (key.algorithm_name,)
 
+    def _is_fresh(self, kid: str) -> bool:
+        """Whether what is known about this key may be taken at its word without asking the shop."""
+        if kid in self._keys:
+            good_for_s = self._keep_s
+        else:
+            good_for_s = self._at_most_every_s if self._keys else self._none_yet_every_s
+        return self._clock() - self._tried_at <= good_for_s
+
     async def _refresh(self) -> None:
-        """Takes the shop's keys anew; where that fails, the known keys stay good and the next token tries again later."""
-        self._fetched_at = self._clock()
+        """Takes the shop's keys anew; where that fails, or there is none among them, the known keys stay good."""
         try:
-            document = await self._fetch()
-        except (OSError, TimeoutError, ValueError) as error:
-            if not self._keys:
-                self._fetched_at = float("-inf")
-                raise refuse("unavailable", "The shop's token keys cannot be fetched; try again soon.") from error
-            return
-        found = jwt.PyJWKSet.from_dict(document).keys
-        self._keys = {
-            key.key_id: key for key in found if key.key_id is not None and key.algorithm_name in ASYMMETRIC_ALGORITHMS
-        }
+            self._keys = _usable(await self._fetch()) or self._keys
+        except (OSError, TimeoutError, ValueError, TypeError, jwt.PyJWTError) as error:
+            log.warning("jwks_not_fetched", error=type(error).__name__)
+        finally:
+            self._tried_at = self._clock()
+
+
+def _usable(document: dict[str, Any]) -> dict[str, jwt.PyJWK]:
+    """The keys that may sign, by number. Raises jwt.PyJWTError or TypeError where the document is no key set."""
+    found = jwt.PyJWKSet.from_dict(document).keys
+    return {key.key_id: key for key in found if key.key_id is not None and _may_sign(key)}
+
+
+def _may_sign(key: jwt.PyJWK) -> bool:
+    """A public key, published for signatures; shared secrets have no place in a published document."""
+    return key.algorithm_name in ASYMMETRIC_ALGORITHMS and key.public_key_use in (None, "sig")
 
 
 class Tokens:
@@ -119,7 +153,7 @@ class Tokens:
                 issuer=self._issuer,
                 audience=self._audience,
                 leeway=CLOCK_LEEWAY_S,
-                options={"require": ["exp", "iss", "aud", "sub"]},
+                options={"require": ["exp", "iss", "aud", "sub"], "enforce_minimum_key_length": True},
             )
             return _signed_in(claims)
         except (jwt.PyJWTError, ValidationError, ValueError) as error:
@@ -127,8 +161,36 @@ class Tokens:
 
     def _guest(self, token: str) -> SignedIn:
         claims = read_own(token, "parley-guest-session+jwt", secret=self._link_secret)
-        caller = Caller(role="guest", id=claims["sub"], name=claims["name"], order_id=claims["order_id"])
+        try:
+            caller = Caller(role="guest", id=claims["sub"], name=claims["name"], order_id=claims["order_id"])
+        except KeyError as missing:
+            raise jwt.MissingRequiredClaimError(str(missing.args[0])) from None
         return SignedIn(caller=caller, expires_at=int(claims["exp"]))
+
+
+class CheckedTokens:
+    """Checks tokens, and for a minute (never beyond its expiry) takes a token that it has checked at its word.
+
+    Only a token's hash is kept. What `JwksKeys` would refuse by now is refused a minute later at most.
+    """
+
+    def __init__(self, tokens: Tokens, *, clock: Callable[[], float] = time.time) -> None:
+        self._tokens, self._clock = tokens, clock
+        self._kept: OrderedDict[bytes, tuple[float, SignedIn]] = OrderedDict()
+
+    async def check(self, token: str) -> SignedIn:
+        """Who holds this token. Raises ProblemError: 401, or 503 where the shop's keys cannot be fetched."""
+        digest = hashlib.sha256(token.encode()).digest()
+        now = self._clock()
+        good_until, known = self._kept.get(digest, (0.0, None))
+        if known is not None and now < good_until:
+            return known
+        signed_in = await self._tokens.check(token)
+        self._kept[digest] = (min(now + KEEP_CHECKED_S, signed_in.expires_at + CLOCK_LEEWAY_S), signed_in)
+        self._kept.move_to_end(digest)
+        while len(self._kept) > MAX_KEPT:
+            self._kept.popitem(last=False)
+        return signed_in
 
 
 def unauthenticated(error: Exception) -> ProblemError:

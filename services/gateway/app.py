@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import signal
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -13,23 +14,26 @@ from fastapi import FastAPI
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.middleware.cors import CORSMiddleware
 
-from services.gateway import auth, docs_page, openapi, page_files, problems, threads
+from services.gateway import docs_page, openapi, page_files, problems, threads
 from services.gateway.command_ids import CommandIds
 from services.gateway.commands import MAX_IN_FLIGHT, Commands
 from services.gateway.frame import Frame
+from services.gateway.limits import WriteLimits
 from services.gateway.live.clients import Clients
 from services.gateway.live.feed import Feed
 from services.gateway.live.ring import Ring
 from services.gateway.metrics import Figures
 from services.gateway.parts import Parts
+from services.gateway.posts import Layer, ShortWay
 from services.gateway.replies import Replies
 from services.gateway.routes import disputes, links, live, marks, orders, persons
 from services.gateway.routes import threads as thread_routes
 from services.gateway.settings import GatewaySettings
 from services.gateway.threads import Threads
 from shared import jwks, probes, process, traces
-from shared.delivery import Publisher
+from shared.pipeline import PipelinePublisher
 from shared.probes import Check, Probes
+from shared.tokens import CheckedTokens
 from shared.topology import COMMANDS, LIVE_STREAM, SHOP_ORDERS
 from shared.verify import Topology
 
@@ -57,7 +61,9 @@ def undressed() -> FastAPI:
 def build(settings: GatewaySettings) -> FastAPI:
     """The application; its lifespan connects. It starts while RabbitMQ and threads are away, and says so in /readyz."""
     figures = Figures()
-    publisher = Publisher(settings.amqp_url.get_secret_value(), name="gateway-publishes", in_flight=MAX_IN_FLIGHT)
+    publisher = PipelinePublisher(
+        settings.amqp_url.get_secret_value(), name="gateway-publishes", in_flight=MAX_IN_FLIGHT
+    )
     needed = Topology(
         settings.amqp_url.get_secret_value(), service="gateway", reads=(LIVE_STREAM,), writes=(COMMANDS, SHOP_ORDERS)
     )
@@ -81,7 +87,7 @@ def build(settings: GatewaySettings) -> FastAPI:
                 await asyncio.gather(*reading, return_exceptions=True)
                 await publisher.close()
 
-    app = FastAPI(title=openapi.TITLE, docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=lifespan)
+    app = ShortWay(title=openapi.TITLE, docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=lifespan)
 
     async def reads_or_writes() -> str | None:
         parts: Parts = app.state.parts
@@ -116,7 +122,7 @@ def build(settings: GatewaySettings) -> FastAPI:
 def _parts(
     settings: GatewaySettings,
     figures: Figures,
-    publisher: Publisher,
+    publisher: PipelinePublisher,
     replies: Replies,
     session: aiohttp.ClientSession,
 ) -> Parts:
@@ -128,10 +134,10 @@ def _parts(
     return Parts(
         settings=settings,
         figures=figures,
-        tokens=auth.CheckedTokens(jwks.tokens(settings)),
+        tokens=CheckedTokens(jwks.tokens(settings)),
         command_ids=CommandIds(settings.command_id_secret.get_secret_value()),
         replies=replies,
-        commands=Commands(publisher=publisher, replies=replies, figures=figures),
+        commands=Commands(publisher=publisher, replies=replies, limits=WriteLimits(settings), figures=figures),
         threads=Threads(session=session, url=settings.threads_url, figures=figures),
         feed=Feed(settings.amqp_url.get_secret_value(), ring=Ring(settings.live_ring_bytes), clients=clients),
         clients=clients,
@@ -152,20 +158,26 @@ def _dress(app: FastAPI, figures: Figures, ready: Probes) -> None:
     app.add_api_route("/docs", docs, include_in_schema=False)
 
 
-def _add_outer_layers(app: FastAPI, settings: GatewaySettings, figures: Figures) -> None:
-    """The last one added is the outermost."""
+def _add_outer_layers(app: ShortWay, settings: GatewaySettings, figures: Figures) -> None:
+    """The last one added is the outermost, here and on the short way."""
+    layers: list[Layer] = []
     if settings.origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=settings.origins,
-            allow_methods=("GET", "POST", "PUT", "DELETE"),
-            allow_headers=ACCEPTED,
-            expose_headers=EXPOSED,
-            max_age=3_600,
+        layers.append(
+            functools.partial(
+                CORSMiddleware,
+                allow_origins=settings.origins,
+                allow_methods=("GET", "POST", "PUT", "DELETE"),
+                allow_headers=ACCEPTED,
+                expose_headers=EXPOSED,
+                max_age=3_600,
+            )
         )
     if traces.is_on():
-        app.add_middleware(traces.Requests, route=traces.route_of)
-    app.add_middleware(Frame, figures=figures)
+        layers.append(functools.partial(traces.Requests, route=traces.route_of))
+    layers.append(functools.partial(Frame, figures=figures))
+    for layer in layers:
+        app.add_middleware(layer)
+    app.open_short_way(layers)
 
 
 def _mount_pages(app: FastAPI, settings: GatewaySettings) -> None:

@@ -7,6 +7,8 @@ from typing import Any, Final, TypeVar
 
 from fastapi import Depends, Request
 from pydantic import BaseModel, ValidationError
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive
 
 from services.gateway import problems
 from services.gateway.auth import SignedInCaller
@@ -57,20 +59,29 @@ async def raw_body(request: Request, *, limit_bytes: int) -> bytes:
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and len(announced) < 20 and int(announced) > limit_bytes:
         raise _too_large(limit_bytes)
+    return await received(request.receive, limit_bytes=limit_bytes)
+
+
+async def received(receive: Receive, *, limit_bytes: int) -> bytes:
+    """The same where the length that was announced is known to be within the limit."""
     try:
         async with asyncio.timeout(BODY_DEADLINE_S):
-            return await _gather(request, limit_bytes)
+            return await _gather(receive, limit_bytes)
     except TimeoutError:
         raise ProblemError(problems.http_problem(408, f"The body must arrive within {BODY_DEADLINE_S:g} s.")) from None
 
 
-async def _gather(request: Request, limit_bytes: int) -> bytes:
+async def _gather(receive: Receive, limit_bytes: int) -> bytes:
     body = bytearray()
-    async for part in request.stream():
-        body += part
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        body += message.get("body", b"")
         if len(body) > limit_bytes:
             raise _too_large(limit_bytes)
-    return bytes(body)
+        if not message.get("more_body", False):
+            return bytes(body)
 
 
 def _too_large(limit_bytes: int) -> ProblemError:

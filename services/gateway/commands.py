@@ -5,8 +5,8 @@ Within two seconds the caller has an answer or knows that RabbitMQ has none.
 
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Coroutine
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
@@ -16,12 +16,13 @@ from fastapi.responses import Response
 from opentelemetry.trace import SpanKind
 
 from services.gateway import problems
+from services.gateway.limits import WriteLimits
 from services.gateway.metrics import Figures
 from services.gateway.replies import Replies
 from services.gateway.writes import Write
 from shared import commands, topology, traces
 from shared.commands import Command, CommandOutcome
-from shared.delivery import NotPublished, Outgoing, Publisher, PublishUnknown
+from shared.delivery import NotPublished, Outgoing, Publisher, PublishUnknown, Refused
 from shared.envelope import MAX_MESSAGE_BYTES
 from shared.errors import ProblemError, refuse
 from shared.logs import logged
@@ -32,7 +33,42 @@ log = structlog.get_logger(__name__)
 PUBLISH_DEADLINE_S: Final = 1.5
 MAX_IN_FLIGHT: Final = 256
 RETRY_AFTER_S: Final = 2
+RETRY_AFTER_FULL_S: Final = 10
+TOO_MUCH_WAITS: Final = "Nothing was written: as much as may be is waiting to be worked on. Try again later."
 SOURCE: Final = "parley/gateway"
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyCommand:
+    """A command as it is published: its bytes, and what RabbitMQ, the log and the answer say of it."""
+
+    id: str
+    stamp: str
+    operation: str
+    order_id: str | None
+    body: bytes
+
+    def message(self, *, reply_to: str | None) -> Outgoing:
+        """The stamp makes the message id unique among copies in flight: RabbitMQ's returns are told apart by it."""
+        return Outgoing(
+            exchange=topology.COMMANDS,
+            routing_key=self.operation,
+            body=self.body,
+            message_id=f"{self.id}/{self.stamp}",
+            reply_to=reply_to,
+            correlation_id=self.id,
+        )
+
+
+def ready(command: Command) -> ReadyCommand:
+    """The command with its bytes. posts.py makes those of the busiest one itself."""
+    return ReadyCommand(
+        id=command.id,
+        stamp=command.stamp,
+        operation=commands.routing_key(command),
+        order_id=command.subject,
+        body=command.model_dump_json(exclude_none=True).encode(),
+    )
 
 
 class Doubt:
@@ -46,14 +82,14 @@ class Doubt:
         self._doubtful = False
         self._trying = False
 
-    @contextmanager
-    def trial(self) -> Iterator[None]:
-        """Raises NotPublished where another publish is trying already."""
+    async def trial(self, publish: Coroutine[None, None, None]) -> None:
+        """Publishes, or raises NotPublished where another publish is trying already."""
         if self._doubtful and self._trying:
+            publish.close()
             raise NotPublished("RabbitMQ does not answer at the moment")
         trying, self._trying = self._doubtful, self._trying or self._doubtful
         try:
-            yield
+            await publish
             self._doubtful = False
         except PublishUnknown:
             self._doubtful = True
@@ -64,8 +100,8 @@ class Doubt:
 
 
 class Commands:
-    def __init__(self, *, publisher: Publisher, replies: Replies, figures: Figures) -> None:
-        self._publisher, self._replies, self._figures = publisher, replies, figures
+    def __init__(self, *, publisher: Publisher, replies: Replies, limits: WriteLimits, figures: Figures) -> None:
+        self._publisher, self._replies, self._limits, self._figures = publisher, replies, limits, figures
         self._doubt = Doubt()
 
     @property
@@ -75,19 +111,34 @@ class Commands:
     async def answer(self, command: Command, write: Write) -> Response:
         """Publishes the command and answers with its outcome, or with 202 where that does not come within the caller's patience.
 
-        Raises ProblemError (503) where RabbitMQ did not confirm it.
+        Raises ProblemError: 429 where the caller writes too fast, 503 where RabbitMQ did not confirm it.
         """
-        operation, started = commands.routing_key(command), time.monotonic()
-        with self._replies.expecting(command.id) as waiting:
-            await self._publish(_message(command, waiting.reply_to), key=write.key or command.id)
-            outcome = await waiting.outcome(within_s=write.preference.patience_s)
-        known = outcome or CommandOutcome(command_id=command.id, order_id=command.subject, state="accepted", status=202)
-        self._count(known, operation, started, write)
+        return await self.answer_ready(ready(command), write)
+
+    async def answer_ready(self, command: ReadyCommand, write: Write) -> Response:
+        """The same for a command whose bytes are made."""
+        self._limits.take(write.caller, command.order_id)
+        started = time.monotonic()
+        outcome = await self._outcome(command, write)
+        known = outcome or CommandOutcome(
+            command_id=command.id, order_id=command.order_id, state="accepted", status=202
+        )
+        self._count(known, command.operation, started, write)
         return _response(known, write)
+
+    async def _outcome(self, command: ReadyCommand, write: Write) -> CommandOutcome | None:
+        """What threads says within the caller's patience. Who would not wait has no answer sent to."""
+        key, patience_s = write.key or command.id, write.preference.patience_s
+        if patience_s <= 0:
+            await self._publish(command.message(reply_to=None), key=key)
+            return None
+        with self._replies.expecting(command.id) as waiting:
+            await self._publish(command.message(reply_to=waiting.reply_to), key=key)
+            return await waiting.outcome(within_s=patience_s)
 
     async def hand_over(self, command: Command) -> None:
         """Publishes the command, and leaves it at that. Raises ProblemError (503) where RabbitMQ did not confirm it."""
-        await self._publish(_message(command, None), key=None)
+        await self._publish(ready(command).message(reply_to=None), key=None)
         log.info("write", operation=commands.routing_key(command), command_id=command.id, answer="accepted")
 
     async def publish_order(self, snapshot: OrderSnapshot, write: Write) -> None:
@@ -100,15 +151,17 @@ class Commands:
             exchange=topology.SHOP_ORDERS, routing_key=operation, body=body, message_id=f"{event.id}/{uuid.uuid4().hex}"
         )
         await self._publish(message, key=None)
-        self._figures.writes.labels(operation=operation, answer="accepted").inc()
-        self._figures.waits.labels(operation=operation).observe(time.monotonic() - started)
+        self._figures.write(operation, "accepted", time.monotonic() - started)
         order, version = logged(snapshot.order_id), snapshot.version
         log.info("write", operation=operation, order=order, version=version, role=write.caller.role, answer="accepted")
 
     async def _publish(self, message: Outgoing, *, key: str | None) -> None:
         try:
-            with self._doubt.trial(), traces.span(f"publish {message.exchange}", kind=SpanKind.PRODUCER):
-                await self._publisher.publish(message, deadline_s=PUBLISH_DEADLINE_S)
+            await self._doubt.trial(self._traced(message))
+        except Refused:
+            self._figures.publish_failures.labels(reason="full").inc()
+            log.warning("queue_full", exchange=message.exchange)
+            raise problems.unavailable(TOO_MUCH_WAITS, retry_after_s=RETRY_AFTER_FULL_S) from None
         except NotPublished as error:
             self._figures.publish_failures.labels(reason="refused").inc()
             log.warning("publish_refused", exchange=message.exchange, reason=str(error))
@@ -118,11 +171,16 @@ class Commands:
             log.warning("publish_unknown", exchange=message.exchange, reason=str(error))
             raise _unknown(key) from None
 
+    async def _traced(self, message: Outgoing) -> None:
+        if not traces.is_on():
+            return await self._publisher.publish(message, deadline_s=PUBLISH_DEADLINE_S)
+        with traces.span(f"publish {message.exchange}", kind=SpanKind.PRODUCER):
+            return await self._publisher.publish(message, deadline_s=PUBLISH_DEADLINE_S)
+
     def _count(self, outcome: CommandOutcome, operation: str, started: float, write: Write) -> None:
         said = outcome.problem.code if outcome.problem is not None else outcome.state
         took_s = time.monotonic() - started
-        self._figures.writes.labels(operation=operation, answer=said).inc()
-        self._figures.waits.labels(operation=operation).observe(took_s)
+        self._figures.write(operation, said, took_s)
         log.info(
             "write",
             operation=operation,
@@ -133,18 +191,6 @@ class Commands:
             answer=said,
             ms=round(took_s * 1000, 1),
         )
-
-
-def _message(command: Command, reply_to: str | None) -> Outgoing:
-    """The stamp makes the message id unique among copies in flight: RabbitMQ's returns are told apart by it."""
-    return Outgoing(
-        exchange=topology.COMMANDS,
-        routing_key=commands.routing_key(command),
-        body=command.model_dump_json(exclude_none=True).encode(),
-        message_id=f"{command.id}/{command.stamp}",
-        reply_to=reply_to,
-        correlation_id=command.id,
-    )
 
 
 def _unknown(key: str | None) -> ProblemError:
@@ -162,15 +208,29 @@ def _unknown(key: str | None) -> ProblemError:
     )
 
 
+class Accepted(Response):
+    """202: the answer that comes most often, with its headers as they go out."""
+
+    def __init__(self, outcome: CommandOutcome, applied: str | None) -> None:
+        self.status_code, self.background, self.body = 202, None, outcome.model_dump_json().encode()
+        self.raw_headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(self.body)),
+            (b"location", b"/v1/commands/%b" % outcome.command_id.encode()),
+            (b"retry-after", b"1"),
+        ]
+        if applied is not None:
+            self.raw_headers.append((b"preference-applied", applied.encode()))
+
+
 def _response(outcome: CommandOutcome, write: Write) -> Response:
     """The outcome as HTTP says it; `Preference-Applied` where a preference had a part in it."""
     applied = write.preference.applied(accepted_only=outcome.state == "accepted")
+    if outcome.state == "accepted":
+        return Accepted(outcome, applied)
     headers = {} if applied is None else {"Preference-Applied": applied}
     if outcome.problem is not None:
         return problems.answer(outcome.problem, headers=headers)
-    if outcome.state == "accepted":
-        headers |= {"Location": f"/v1/commands/{outcome.command_id}", "Retry-After": "1"}
-        return Response(outcome.model_dump_json(), status_code=202, media_type="application/json", headers=headers)
     etag = (outcome.result or {}).get("etag")
     if isinstance(etag, str):
         headers["ETag"] = etag

@@ -21,7 +21,7 @@ WORDS: Final[Mapping[int, str]] = {
     413: "The body is too large",
     415: "The body is not JSON in UTF-8",
     422: "Something in the request is not valid; `errors` names the fields",
-    429: "Too many live connections of this caller",
+    429: "Too many live connections of this caller, or writes of this caller or into this thread; `Retry-After` says when to try again",
     500: "An error on our side",
     503: "RabbitMQ or threads is away; `Retry-After` says when to try again. `outcome: unknown` where a write was sent without a confirm",
 }
@@ -38,7 +38,7 @@ def problem(status: int) -> dict[str, Any]:
         "description": WORDS[status],
         "content": {PROBLEM_MEDIA_TYPE: {"schema": PROBLEM_SCHEMA}},
     }
-    if status == 503:
+    if status in (429, 503):
         described["headers"] = _RETRY_AFTER
     if status == 401:
         described["headers"] = _AUTHENTICATE
@@ -61,7 +61,7 @@ def question(*, etag: bool = False, of_order: bool = True) -> Described:
 
 def write(*also: int, done: Mapping[int, type[BaseModel]], body: bool = True) -> Described:
     """What a write may be answered with: done with the result, accepted, or refused."""
-    described = problems(*_OF_TOKENS, 403, 409, *(_OF_BODIES if body else ()), *also)
+    described = problems(*_OF_TOKENS, 403, 409, 429, *(_OF_BODIES if body else ()), *also)
     for status, model in done.items():
         described[status] = {"description": "Done", "model": model, "headers": _APPLIED}
     described[202] = ACCEPTED

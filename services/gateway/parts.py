@@ -5,7 +5,6 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from services.gateway.auth import CheckedTokens
 from services.gateway.command_ids import CommandIds
 from services.gateway.commands import Commands
 from services.gateway.live.clients import Clients
@@ -14,6 +13,7 @@ from services.gateway.metrics import Figures
 from services.gateway.replies import Replies
 from services.gateway.settings import GatewaySettings
 from services.gateway.threads import Threads
+from shared.tokens import CheckedTokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,8 @@ class Parts:
     clients: Clients
 
 
-def _parts(request: Request) -> Parts:
+async def _parts(request: Request) -> Parts:
+    """A coroutine although it waits for nothing: FastAPI runs plain functions in a thread, for each request."""
     parts: Parts = request.app.state.parts
     return parts
 

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-DEFAULT_PATIENCE_S = 3.0
+# Nobody waits for longer than two seconds who did not ask to, the publish included.
+DEFAULT_PATIENCE_S = 1.5
 MAX_WAIT_S = 30
 
 _PREFERENCE = re.compile(r'\s*([!#$%&\'*+.^_`|~0-9A-Za-z-]+)\s*(?:=\s*("(?:[^"\\]|\\.)*"|[^\s;,"]*))?\s*(?:;[^,]*)?')

@@ -43,6 +43,13 @@ def answer(problem: Problem, *, headers: Mapping[str, str] | None = None) -> Res
     return Response(body, status_code=problem.status, media_type=PROBLEM_MEDIA_TYPE, headers=said)
 
 
+def answer_error(error: ProblemError, figures: Figures) -> Response:
+    """The problem that was raised, as an HTTP answer, and counted."""
+    figures.problems.labels(code=error.problem.code).inc()
+    retry = {} if error.retry_after_s is None else {"Retry-After": str(error.retry_after_s)}
+    return answer(error.problem, headers=retry)
+
+
 def unavailable(detail: str, *, retry_after_s: int = 1, **members: Any) -> ProblemError:
     """503 with Retry-After: something that we need is away, and will be back."""
     return ProblemError(problem("unavailable", detail, **members), retry_after_s=retry_after_s)
@@ -70,9 +77,7 @@ def install(app: FastAPI, *, methods_of: "MethodsOf", figures: Figures) -> None:
 
     async def on_problem(_request: Request, error: Exception) -> Response:
         assert isinstance(error, ProblemError)  # noqa: S101 - what it is registered for
-        figures.problems.labels(code=error.problem.code).inc()
-        retry = {} if error.retry_after_s is None else {"Retry-After": str(error.retry_after_s)}
-        return answer(error.problem, headers=retry)
+        return answer_error(error, figures)
 
     async def on_invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)  # noqa: S101 - what it is registered for

@@ -19,7 +19,8 @@ from shared.errors import PROBLEM_MEDIA_TYPE, ProblemError
 
 log = structlog.get_logger(__name__)
 
-DEADLINE_S: Final = 2.0
+# Within two seconds the caller has an answer, if only that there is none.
+DEADLINE_S: Final = 1.8
 CONNECT_LIMIT_S: Final = 0.5
 ALIVE_DEADLINE_S: Final = 0.8
 MAX_CONNECTIONS: Final = 200

@@ -107,7 +107,7 @@ async def _write(
         ids=request.app.state.parts.command_ids,
         key=idempotency_key,
         preference=prefer.read(request.headers.getlist("prefer")),
-        traceparent=traces.current() or _traceparent(request.headers.get("traceparent", "")),
+        traceparent=traceparent_of(request.headers.get("traceparent", "")),
     )
 
 
@@ -119,8 +119,12 @@ WriteRequest = Annotated[Write, Depends(_write)]
 ImportRequest = Annotated[Write, Depends(_write_without_key)]
 
 
+def traceparent_of(value: str) -> str | None:
+    """The span that this request is in, else the caller's own trace (W3C Trace Context) where its header is well-formed."""
+    return traces.current() or (_traceparent(value) if value else None)
+
+
 def _traceparent(value: str) -> str | None:
-    """The caller's trace (W3C Trace Context) where it is well-formed."""
     parts = value.split("-")
     hexadecimal = all(set(part) <= set("0123456789abcdef") for part in parts)
     good = len(value) == TRACEPARENT_CHARACTERS and [len(part) for part in parts] == [2, 32, 16, 2] and hexadecimal
