@@ -32,12 +32,16 @@ IN_WORDS: Final[Mapping[Action, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Parties:
-    """Between whom an order is. `guest`: the customer has no account yet, so a guest's link opens the thread."""
+    """Between whom an order is. `guest`: the customer has no account yet, so a guest's link opens the thread.
+
+    `version` is that of the snapshot which says so, where it was asked for.
+    """
 
     order_id: str
     customer_id: str
     seller_id: str
     guest: bool
+    version: int | None = None
 
 
 def side_of(caller: Caller, parties: Parties) -> Side | None:

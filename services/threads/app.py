@@ -36,6 +36,7 @@ from services.threads.sweeper import Sweeper
 from services.threads.writer import Writer
 from shared import jwks, probes, process, schema, topology, traces
 from shared.delivery import Publisher
+from shared.groups import GroupPublisher
 from shared.mongo import Database, connect, database, is_away
 from shared.probes import Check, Probes
 from shared.schema import TooNewError
@@ -102,7 +103,7 @@ def build(settings: Settings) -> FastAPI:
 
     app = FastAPI(title="Parley threads", lifespan=lifespan, docs_url=None, redoc_url=None)
     install_problem_handlers(app)
-    app.include_router(probes.routes(Probes(_checks(store, worker)), registry))
+    app.include_router(probes.routes(_probes(settings, store, worker), registry))
     if "api" in settings.role_set:
         secret = settings.link_secret.get_secret_value()
         if traces.is_on():
@@ -113,7 +114,7 @@ def build(settings: Settings) -> FastAPI:
 
 def build_worker(settings: Settings, store: Database, metrics: Metrics) -> Worker:
     amqp_url = settings.amqp_url.get_secret_value()
-    publisher = Publisher(amqp_url, name="threads-publish")
+    publisher = GroupPublisher(amqp_url, name="threads-publish")
     entries, orders, people, projection = Log(store), Orders(store), People(store), Projection(store)
     finisher = Finisher(
         entries=entries,
@@ -180,6 +181,21 @@ async def _until_indexed(store: Database) -> None:
         except PyMongoError as error:
             log.warning("mongodb_not_there_yet", error=type(error).__name__)
         await asyncio.sleep(START_PAUSE_S)
+
+
+def _probes(settings: Settings, store: Database, worker: Worker | None) -> Probes:
+    """What a process needs to be ready. A worker that lags says so; one that answers queries too stays in service for them."""
+    checks = _checks(store, worker)
+    if worker is None:
+        return Probes(checks)
+
+    async def lag() -> str | None:
+        waits_s = worker.commands.oldest_age_s()
+        return f"the oldest command has waited for {waits_s:.0f} s" if waits_s > settings.ready_lag_s else None
+
+    if "api" in settings.role_set:
+        return Probes(checks, useful={"lag": lag})
+    return Probes({**checks, "lag": lag})
 
 
 def _checks(store: Database, worker: Worker | None) -> dict[str, Check]:

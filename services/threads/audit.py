@@ -69,11 +69,22 @@ def check_log(log: Sequence[Document], *, now: datetime) -> list[str]:
         "imported": 0,
     }
     for entry in log:
+        wrong += [f"entry {entry['seq']}: {each}" for each in _impossible(replay, entry)]
         _replay(replay, entry)
         wrong += [f"entry {entry['seq']}: {each}" for each in _compare(replay, entry["after"])]
         if entry.get("unfinished") and now - entry["committed_at"] > LEFT_BEHIND_AFTER:
             wrong.append(f"entry {entry['seq']}: unfinished since {entry['committed_at'].isoformat()}")
     return wrong
+
+
+def _impossible(replay: dict[str, Any], entry: Document) -> list[str]:
+    """Steps of a dispute that its state does not allow: one open dispute a thread, and only an open one is closed."""
+    is_open = replay["dispute"] is not None and replay["dispute"][1] == "open"
+    if entry["kind"] == "dispute_opened" and is_open:
+        return ["a dispute opened beside an open one"]
+    if entry["kind"] == "dispute_closed" and not is_open:
+        return ["a dispute closed without being open"]
+    return []
 
 
 def _replay(replay: dict[str, Any], entry: Document) -> None:

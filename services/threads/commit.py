@@ -37,9 +37,12 @@ WAIT_PAUSE_S: Final = 0.01
 
 
 @dataclass(slots=True)
-class _Group:
-    """What a group of commands has come to so far."""
+class Group:
+    """What a group of commands has come to so far. `copies` are further deliveries of commands that are in it already."""
 
+    copies: list[Work] = field(default_factory=list)
+    effects: list[Work] = field(default_factory=list)
+    held_back: list[Work] = field(default_factory=list)
     threads: dict[str, Thread] = field(default_factory=dict)
     settled: set[str] = field(default_factory=set)
     entries: dict[str, Entry] = field(default_factory=dict)
@@ -70,24 +73,32 @@ class Committer:
 
     async def commit(self, works: Sequence[Work]) -> None:
         """Returns when every one of these commands may be acknowledged. May run twice, also after a failure half-way."""
+        await self.finish(await self.write(works))
+
+    async def write(self, works: Sequence[Work]) -> Group:
+        """The first half: what is known is set aside, and the new entries are committed. Nothing may be acknowledged yet."""
         first: dict[str, Work] = {}
         copies = [work for work in works if first.setdefault(work.command.id, work) is not work]
-        await self._commit(list(first.values()))
-        if copies:
-            await self.commit(copies)
-
-    async def _commit(self, works: list[Work]) -> None:
-        group, stage = _Group(), self._metrics.stage_seconds
+        group, stage = Group(copies=copies), self._metrics.stage_seconds
         with stage.labels("look_up").time():
-            fresh = await self._set_known_aside(works, group)
+            fresh = await self._set_known_aside(list(first.values()), group)
+        group.effects = [work for work in fresh if not work.makes_entry]
         with stage.labels("write").time():
-            held_back = await self._commit_entries([work for work in fresh if work.makes_entry], group)
+            await self._commit_entries([work for work in fresh if work.makes_entry], group)
+        return group
+
+    async def finish(self, group: Group) -> None:
+        """The second half: all that follows from the entries, and the commands that make none. The next group may be written meanwhile."""
+        stage = self._metrics.stage_seconds
         with stage.labels("finish").time():
             await self._finish(group)
-        await self._commit_waiting(held_back)
+        await self._commit_waiting(group.held_back)
         with stage.labels("effects").time():
-            effects = [work for work in fresh if not work.makes_entry]
-            await asyncio.gather(*(self._apply(work, group.answered_before.get(work.command.id)) for work in effects))
+            await asyncio.gather(
+                *(self._apply(work, group.answered_before.get(work.command.id)) for work in group.effects)
+            )
+        if group.copies:
+            await self.commit(group.copies)
 
     async def park(self, work: Work) -> None:
         """Says of a command that goes to the dead-letter queue that it is parked there, to whoever waits or asks."""
@@ -97,7 +108,7 @@ class Committer:
 
     # Known commands: answered as the first time, and never decided again.
 
-    async def _set_known_aside(self, works: list[Work], group: _Group) -> list[Work]:
+    async def _set_known_aside(self, works: list[Work], group: Group) -> list[Work]:
         ids = [work.command.id for work in works]
         entries, outcomes, _ = await asyncio.gather(
             self._log.find(ids), self._outcomes.find(ids), self._guess(works, group)
@@ -116,7 +127,7 @@ class Committer:
                     group.answered_before[work.command.id] = outcome.answer
         return fresh
 
-    async def _guess(self, works: Sequence[Work], group: _Group) -> None:
+    async def _guess(self, works: Sequence[Work], group: Group) -> None:
         """Reads, beside the known commands, what deciding starts from: the threads' likely states, and which earlier posts are settled."""
         order_ids = {work.order_id for work in works if work.makes_entry and work.order_id is not None}
         earlier = {work.waits_for for work in works if work.waits_for is not None}
@@ -128,7 +139,7 @@ class Committer:
         elif order_ids:
             group.threads = await self._guesses.guess(order_ids)
 
-    def _repeat_entry(self, work: Work, entry: Entry, group: _Group, *, unfinished: bool) -> None:
+    def _repeat_entry(self, work: Work, entry: Entry, group: Group, *, unfinished: bool) -> None:
         self._metrics.commands.labels("repeated").inc()
         if unfinished:
             group.entries[entry.id] = entry
@@ -146,10 +157,10 @@ class Committer:
 
     # Commands that make an entry.
 
-    async def _commit_entries(self, works: list[Work], group: _Group) -> list[Work]:
-        """Commits and refuses what can be; returns the posts that still wait for their author's earlier one."""
+    async def _commit_entries(self, works: list[Work], group: Group) -> None:
+        """Commits and refuses what can be; posts that still wait for their author's earlier one are held back."""
         if not works:
-            return []
+            return
         written = await self._writer.write(works, threads=group.threads, settled_before=group.settled)
         group.parties |= written.parties
         for work, entry in written.entries:
@@ -159,7 +170,7 @@ class Committer:
             group.answered_by_entry[entry.id] = work
         await self._refuse(written.refused)
         await self._publish(written.outgoing)
-        return written.waiting
+        group.held_back = written.waiting
 
     async def _commit_waiting(self, works: list[Work]) -> None:
         """The earlier post is mostly in another worker's hands just now: looks again for a moment, then lets these go round."""
@@ -167,10 +178,11 @@ class Committer:
             if not works:
                 return
             await asyncio.sleep(WAIT_PAUSE_S)
-            group = _Group()
+            group = Group()
             await self._guess(works, group)
-            works = await self._commit_entries(works, group)
+            await self._commit_entries(works, group)
             await self._finish(group)
+            works = group.held_back
         await self._publish([waiting(work) for work in works])
 
     async def _refuse(self, refused: Sequence[tuple[Work, CommandOutcome]]) -> None:
@@ -189,7 +201,7 @@ class Committer:
                 answer = stands.answer  # noqa: PLW2901 - the first answer is the answer
             self._answer(work, answer)
 
-    async def _finish(self, group: _Group) -> None:
+    async def _finish(self, group: Group) -> None:
         missing = {entry.order_id for entry in group.entries.values()} - set(group.parties)
         if missing:
             group.parties |= await self._orders.parties(list(missing))

@@ -1,9 +1,12 @@
 """Takes commands off their queue, gathers them into groups, and settles each group at once."""
 
 import asyncio
+import math
+import time
 import traceback
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
@@ -11,7 +14,7 @@ import aiormq.abc
 import structlog
 from aio_pika.abc import AbstractIncomingMessage
 
-from services.threads.commit import Committer
+from services.threads.commit import Committer, Group
 from services.threads.metrics import Metrics
 from services.threads.subscription import Delivery, Subscription
 from services.threads.work import QUEUE, Work, take
@@ -24,12 +27,36 @@ from shared.traces import trace_id
 
 log = structlog.get_logger(__name__)
 
+# One that is finished, one that is written, and one that gathers.
+GROUPS_PREFETCHED: Final = 3
 HOLD_PAUSE_S: Final = 0.2
 HOLD_PAUSE_MAX_S: Final = 5.0
+# Into so many parts a group is divided to find the command that a defect is about; they are committed side by side.
+PARTS: Final = 4
+
+
+@dataclass(eq=False, slots=True)
+class InHand:
+    """Deliveries that are settled together, and the commands in them."""
+
+    deliveries: Sequence[Delivery]
+    works: Sequence[Work] = ()
+    began: float = field(default_factory=time.perf_counter)
+
+    @property
+    def subscription(self) -> Subscription:
+        return self.deliveries[-1].subscription
+
+    @property
+    def ids(self) -> set[str]:
+        return {work.command.id for work in self.works}
 
 
 class CommandConsumer:
     """While one group is committed the next gathers, so an idle system waits for nothing and a busy one commits many together.
+
+    While one group is finished (projected, announced, acknowledged) the next is written; never more than these two are in hand, and
+    groups are finished in the order in which they were written.
 
     It starts with a prefetch of 1 and raises it once a never-redelivered message is settled: after a crash, the message that
     caused it comes back alone. A suspect is handled when nothing else is in hand.
@@ -46,11 +73,14 @@ class CommandConsumer:
         self._stopping = False
         self._connection: asyncio.Task[None] | None = None
         self._work: asyncio.Task[None] | None = None
-        self._oldest: datetime | None = None
-        metrics.oldest_command.set_function(self._oldest_age_s)
+        self._finishing: asyncio.Task[None] | None = None
+        self._in_hand: list[InHand] = []
+        metrics.oldest_command.set_function(self.oldest_age_s)
 
-    def _oldest_age_s(self) -> float:
-        return 0.0 if self._oldest is None else (datetime.now(UTC) - self._oldest).total_seconds()
+    def oldest_age_s(self) -> float:
+        """How long ago the oldest command in hand was accepted; 0 where there is none. The queue is in order: what waits is younger."""
+        accepted = [work.command.time for group in self._in_hand for work in group.works]
+        return (datetime.now(UTC) - min(accepted)).total_seconds() if accepted else 0.0
 
     def start(self) -> None:
         self._connection = asyncio.create_task(keep_connected(self._url, "threads commands", self._serve))
@@ -62,9 +92,9 @@ class CommandConsumer:
         if self._subscription is not None:
             await self._subscription.pause()
         self._arrived.set()
-        tasks = [task for task in (self._work, self._connection) if task is not None]
         if self._work is not None:
             await asyncio.wait([self._work], timeout=within_s)
+        tasks = [task for task in (self._work, self._finishing, self._connection) if task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -90,9 +120,9 @@ class CommandConsumer:
             if not self._waiting:
                 self._arrived.clear()
             if group:
-                await self._settle_group(group)
+                await self._settle_group(InHand(group))
             if self._stopping and not self._waiting:
-                return
+                return await self._finished()
 
     def _gathered(self) -> list[Delivery]:
         """The next group; deliveries of a channel that is gone come again and are left out."""
@@ -103,54 +133,93 @@ class CommandConsumer:
                 group.append(delivery)
         return group
 
-    async def _settle_group(self, group: list[Delivery]) -> None:
-        subscription = group[-1].subscription
+    async def _settle_group(self, group: InHand) -> None:
+        """Returns when the group is written; it is finished behind the one before it."""
+        self._in_hand.append(group)
         try:
-            if any(delivery.is_suspect for delivery in group) and subscription.prefetch > 1:
-                await self._settle_suspects_alone(group, subscription)
-            else:
-                await self._settle(group)
-                await self._raise_prefetch(group, subscription)
+            if any(delivery.is_suspect for delivery in group.deliveries) and group.subscription.prefetch > 1:
+                await self._finished()
+                await self._settle_suspects_alone(group)
+                self._in_hand.remove(group)
+                return
+            written = await self._write(group)
+            await self._finished()
         except Exception:
-            log.exception("group_given_back", queue=QUEUE.name, count=len(group))
-            await subscription.close()
+            await self._give_back(group)
+        else:
+            self._finishing = asyncio.create_task(self._finish(group, written), name="commands: finish")
 
-    async def _settle_suspects_alone(self, group: list[Delivery], subscription: Subscription) -> None:
+    async def _finished(self) -> None:
+        """Returns when the group before is finished; its own troubles are its own affair."""
+        if self._finishing is not None:
+            await asyncio.wait([self._finishing])
+
+    async def _settle_suspects_alone(self, group: InHand) -> None:
         """Nothing new is taken and everything else in hand is settled first; then each suspect by itself."""
+        subscription = group.subscription
         await subscription.pause()
-        in_hand = [*group, *self._waiting]
+        in_hand = [*group.deliveries, *self._waiting]
         self._waiting.clear()
         innocent = [delivery for delivery in in_hand if not delivery.is_suspect]
-        if innocent:
-            await self._settle(innocent)
-        for suspect in (delivery for delivery in in_hand if delivery.is_suspect):
-            await self._settle([suspect])
+        for deliveries in [innocent, *([each] for each in in_hand if each.is_suspect)]:
+            if deliveries:
+                alone = InHand(deliveries)
+                await self._acknowledge(alone, await self._write(alone))
         if not self._stopping:
             await subscription.consume(prefetch=subscription.prefetch)
 
+    async def _write(self, group: InHand) -> Group | None:
+        """The first half of the commit; None where there was trouble and all of it is done. A copy of what is in hand waits for that."""
+        self._metrics.group_size.observe(len(group.deliveries))
+        group.works = [work for each in group.deliveries if (work := await self._taken(each.message)) is not None]
+        if any(not group.ids.isdisjoint(other.ids) for other in self._in_hand if other is not group):
+            await self._finished()
+        try:
+            return await self._committer.write(group.works)
+        except Exception as error:
+            log.warning("group_written_anew", queue=QUEUE.name, error=type(error).__name__, count=len(group.works))
+            await self._finished()
+            await self._commit_held(group.works)
+            return None
+
+    async def _finish(self, group: InHand, written: Group | None) -> None:
+        try:
+            await self._acknowledge(group, written)
+            await self._raise_prefetch(group.deliveries, group.subscription)
+        except Exception:
+            await self._give_back(group)
+        else:
+            self._in_hand.remove(group)
+
+    async def _acknowledge(self, group: InHand, written: Group | None) -> None:
+        """The second half of the commit, and the acknowledgement."""
+        try:
+            if written is not None:
+                await self._committer.finish(written)
+        except Exception as error:
+            log.warning("group_finished_anew", queue=QUEUE.name, error=type(error).__name__, count=len(group.works))
+            await self._commit_held(group.works)
+        finally:
+            for work in group.works:
+                if work.span is not None:
+                    work.span.end()
+        for subscription in {delivery.subscription for delivery in group.deliveries}:
+            tags = [delivery.tag for delivery in group.deliveries if delivery.subscription is subscription]
+            await subscription.acknowledge(tags)
+        self._metrics.group_seconds.observe(time.perf_counter() - group.began)
+        _log(group.works)
+
+    async def _give_back(self, group: InHand) -> None:
+        """Whatever is not acknowledged comes again, on the next channel."""
+        log.exception("group_given_back", queue=QUEUE.name, count=len(group.deliveries))
+        self._in_hand.remove(group)
+        await group.subscription.close()
+
     async def _raise_prefetch(self, group: Sequence[Delivery], subscription: Subscription) -> None:
-        wanted = 2 * self._group_max
+        wanted = GROUPS_PREFETCHED * self._group_max
         is_low = subscription.is_consuming and subscription.prefetch < wanted
         if is_low and not self._stopping and any(delivery.is_fresh for delivery in group):
             await subscription.consume(prefetch=wanted)
-
-    async def _settle(self, group: Sequence[Delivery]) -> None:
-        with self._metrics.group_seconds.time():
-            self._metrics.group_size.observe(len(group))
-            works = [work for delivery in group if (work := await self._taken(delivery.message)) is not None]
-            self._oldest = min((work.command.time for work in works), default=None)
-            try:
-                await self._commit_held(works)
-            finally:
-                self._oldest = None
-                for work in works:
-                    if work.span is not None:
-                        work.span.end()
-            for subscription in {delivery.subscription for delivery in group}:
-                await subscription.acknowledge(
-                    [delivery.tag for delivery in group if delivery.subscription is subscription]
-                )
-            _log(works)
 
     async def _taken(self, message: AbstractIncomingMessage) -> Work | None:
         try:
@@ -167,18 +236,19 @@ class CommandConsumer:
                 return await self._committer.commit(works)
             except Exception as error:
                 if not is_away(error):
-                    return await self._commit_one_by_one(works)
+                    return await self._commit_parts(works)
                 log.warning("held_while_away", queue=QUEUE.name, error=type(error).__name__, count=len(works))
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, HOLD_PAUSE_MAX_S)
         return None
 
-    async def _commit_one_by_one(self, works: Sequence[Work]) -> None:
-        """After a defect: it takes nobody along but the command that it is about, which is parked."""
+    async def _commit_parts(self, works: Sequence[Work]) -> None:
+        """After a defect: it takes nobody along but the command that it is about, which is found by dividing, and parked."""
         if len(works) > 1:
-            log.exception("group_failed", queue=QUEUE.name, count=len(works))
-            for work in works:
-                await self._commit_held([work])
+            log.warning("group_divided", queue=QUEUE.name, count=len(works))
+            size = math.ceil(len(works) / PARTS)
+            parts = [works[start : start + size] for start in range(0, len(works), size)]
+            await asyncio.gather(*(self._commit_held(part) for part in parts))
             return
         detail = traceback.format_exc()
         try:

@@ -117,15 +117,16 @@ class Effects:
 
     async def _set_preferences(self, command: SetPreferences) -> Applied:
         chosen = await self._people.choose(command.data, stamp=command.stamp)
+        choices = chosen.choices
         preferences = Preferences(
-            mails=MailChoices(messages=chosen.messages, disputes=chosen.disputes), locale=chosen.locale
+            mails=MailChoices(messages=choices.messages, disputes=choices.disputes), locale=choices.locale
         )
         made = ChoicesMade(
             person=command.data.person,
-            stamp=command.stamp,
-            messages=chosen.messages,
-            disputes=chosen.disputes,
-            locale=chosen.locale,
+            stamp=chosen.stamp,
+            messages=choices.messages,
+            disputes=choices.disputes,
+            locale=choices.locale,
         )
         outgoing = announcements.of_choices(command.id, made, now=command.time, traceparent=command.traceparent)
         return Applied(answers.done(command.id, None, preferences.model_dump(mode="json")), outgoing)

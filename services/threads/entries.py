@@ -91,13 +91,17 @@ class Log:
         return {document["_id"] for document in await found.to_list()}
 
     async def newest(self, order_ids: Sequence[OrderId]) -> dict[OrderId, Entry]:
-        """The newest entry of each thread: the only ground for a refusal, and for deciding after a collision."""
-        newest: dict[OrderId, Entry] = {}
-        for order_id in order_ids:
-            document = await self._entries.find_one({"order_id": order_id}, sort=[("seq", DESCENDING)])
-            if document is not None:
-                newest[order_id] = read_entry(document)
-        return newest
+        """The newest entry of each thread: the only ground for a refusal, and for deciding after a collision.
+
+        Sorted against the index on (order_id, seq), so that MongoDB jumps from thread to thread and looks at one entry of each.
+        """
+        pipeline: list[Document] = [
+            {"$match": {"order_id": {"$in": list(order_ids)}}},
+            {"$sort": {"order_id": DESCENDING, "seq": DESCENDING}},
+            {"$group": {"_id": "$order_id", "newest": {"$first": "$$ROOT"}}},
+        ]
+        found = await (await self._entries.aggregate(pipeline)).to_list()
+        return {document["_id"]: read_entry(document["newest"]) for document in found}
 
     async def at(self, order_id: OrderId, seq: int) -> Entry | None:
         document = await self._entries.find_one({"order_id": order_id, "seq": seq})
@@ -110,13 +114,25 @@ class Log:
         )
         return None if document is None else read_entry(document)
 
-    async def insert_singles(self, entries: Sequence[Entry]) -> Inserted:
-        """Commits entries of different threads, in one unordered insert: one that fails holds no other up."""
-        return await self._insert(entries, ordered=False)
+    async def insert(self, chains: Sequence[Sequence[Entry]]) -> Inserted:
+        """Commits chains of new entries, each of one thread.
 
-    async def insert_chain(self, entries: Sequence[Entry]) -> Inserted:
-        """Commits successive entries of one thread, in order: behind one that fails, none is written."""
-        return await self._insert(entries, ordered=True)
+        The first of each chain go together, unordered: a thread whose place is taken holds no other up. Where chains are longer, what
+        follows a committed first goes in one ordered insert: behind an entry that fails none of its thread is written, and the other
+        threads go on.
+        """
+        heads = await self._insert([chain[0] for chain in chains], ordered=False)
+        taken = {entry.order_id for entry in heads.refused}
+        refused = [entry for chain in chains if chain[0].order_id in taken for entry in chain]
+        rest = [entry for chain in chains if chain[0].order_id not in taken for entry in chain[1:]]
+        committed = list(heads.committed)
+        while rest:
+            inserted = await self._insert(rest, ordered=True)
+            committed += inserted.committed
+            broken = inserted.refused[0].order_id if inserted.refused else None
+            refused += [entry for entry in inserted.refused if entry.order_id == broken]
+            rest = [entry for entry in inserted.refused if entry.order_id != broken]
+        return Inserted(committed, refused)
 
     async def _insert(self, entries: Sequence[Entry], *, ordered: bool) -> Inserted:
         """Any other error than a duplicate key is an unknown outcome and is raised: nothing follows from it (see Committer)."""

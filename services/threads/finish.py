@@ -16,7 +16,8 @@ from services.threads.orders import Orders
 from services.threads.people import People
 from services.threads.projection import Projection
 from services.threads.thread import Entry
-from shared.delivery import NotPublished, Outgoing, Publisher, PublishUnknown
+from shared.delivery import NotPublished, Outgoing
+from shared.groups import GroupPublisher
 
 log = structlog.get_logger(__name__)
 
@@ -34,7 +35,7 @@ class Finisher:
         orders: Orders,
         people: People,
         announcements: Announcements,
-        publisher: Publisher,
+        publisher: GroupPublisher,
     ) -> None:
         self._log, self._projection, self._orders, self._people = entries, projection, orders, people
         self._announcements, self._publisher = announcements, publisher
@@ -48,17 +49,23 @@ class Finisher:
             return 0
         ordered = sorted(entries, key=lambda entry: (entry.order_id, entry.seq))
         # Whom to mail is looked up while the projection is written: what only reads costs no time of its own.
-        _, context = await asyncio.gather(self._projection.write_entries(ordered), self._mail_context(ordered))
+        _, context = await asyncio.gather(self._projection.write_entries(ordered), self._mail_context(ordered, parties))
         answer(ordered)
         outgoing = [self._announcements.of_entry(entry, parties[entry.order_id], context) for entry in ordered]
-        confirmed = await asyncio.gather(*(self._publish_all(messages) for messages in outgoing))
-        finished = [entry for entry, ok in zip(ordered, confirmed, strict=True) if ok]
+        confirmed = await self._publish([message for messages in outgoing for message in messages])
+        finished = [
+            entry
+            for entry, messages in zip(ordered, outgoing, strict=True)
+            if all(message.message_id in confirmed for message in messages)
+        ]
         await self._log.mark_finished(finished)
         return len(finished)
 
-    async def _mail_context(self, entries: Sequence[Entry]) -> MailContext:
+    async def _mail_context(self, entries: Sequence[Entry], parties: Mapping[str, Parties]) -> MailContext:
         order_ids = sorted({entry.order_id for entry in entries})
-        orders, watchers = await asyncio.gather(self._orders.for_mail(order_ids), self._people.watchers(order_ids))
+        orders, watchers = await asyncio.gather(
+            self._orders.for_mail([parties[order_id] for order_id in order_ids]), self._people.watchers(order_ids)
+        )
         persons = {
             each.person
             for entry in entries
@@ -67,15 +74,14 @@ class Finisher:
         }
         return MailContext(orders, watchers, await self._people.choices(persons))
 
-    async def _publish_all(self, messages: Sequence[Outgoing]) -> bool:
-        """One attempt; whether RabbitMQ confirmed every one of them."""
-        results = await asyncio.gather(*(self._publish(message) for message in messages))
-        return all(results)
-
-    async def _publish(self, message: Outgoing) -> bool:
+    async def _publish(self, messages: Sequence[Outgoing]) -> set[str]:
+        """One attempt; the ids of the messages that RabbitMQ confirmed."""
         try:
-            await self._publisher.publish(message, deadline_s=PUBLISH_ONCE_DEADLINE_S)
-        except (NotPublished, PublishUnknown) as error:
-            log.warning("event_not_confirmed", message_id=message.message_id, reason=str(error))
-            return False
-        return True
+            confirmed = await self._publisher.publish_group(messages, deadline_s=PUBLISH_ONCE_DEADLINE_S)
+        except NotPublished as error:
+            log.warning("events_not_published", count=len(messages), reason=str(error))
+            return set()
+        missing = confirmed.count(False)
+        if missing:
+            log.warning("events_not_confirmed", count=missing)
+        return {message.message_id for message, ok in zip(messages, confirmed, strict=True) if ok}

@@ -1,6 +1,5 @@
 """The history of a thread, a page at a time in the order of `seq`, and where the first new message is."""
 
-import asyncio
 from collections.abc import Sequence
 from typing import Any, Final, Literal
 
@@ -16,6 +15,8 @@ NEW_WITHIN: Final = 200
 
 Direction = Literal["older", "newer"]
 SHOWN: Final[dict[str, Any]] = {"after": 0, "digest": 0}
+MARK: Final = "own_mark"
+ENTRIES: Final = "page"
 
 
 async def page(
@@ -23,14 +24,15 @@ async def page(
 ) -> History:
     """The newest entries, those below `before_seq`, or the first ones above `after_seq`; always ascending.
 
-    Everything is read at once; what was read for somebody who does not see the order is thrown away with the answer not_found.
+    Everything is read in one round trip, which is most of what a page costs; what was read for somebody who does not see the order
+    is thrown away with the answer not_found.
     """
     direction: Direction = "older" if after_seq is None else "newer"
-    seen, mark, found = await asyncio.gather(
-        order_page.find(database, caller, order_id),
-        order_page.own_mark(database, caller, order_id),
-        _entries(database, order_id, before_seq=before_seq, after_seq=after_seq, limit=limit + 1),
-    )
+    entries = _entries(order_id, before_seq=before_seq, after_seq=after_seq, limit=limit + 1)
+    read = await (await database["threads"].aggregate(_joined(caller, order_id, entries))).to_list()
+    seen = order_page.see(read[0] if read else None, caller, order_id)
+    found, marks = seen.thread[ENTRIES], seen.thread[MARK]
+    mark = Mark.read(marks[0] if marks else None)
     shown = sorted(found[:limit], key=lambda entry: int(entry["seq"]))
     items = [views.message(entry, caller.person, mark) for entry in shown]
     return History(
@@ -41,9 +43,18 @@ async def page(
     )
 
 
-async def _entries(
-    database: Database, order_id: OrderId, *, before_seq: int | None, after_seq: int | None, limit: int
-) -> list[Document]:
+def _joined(caller: Caller, order_id: OrderId, entries: list[Document]) -> list[Document]:
+    """The thread with the person's own mark and these entries. 201 entries of 10,000 characters stay below a document's 16 MB."""
+    mark = [{"$match": order_page.of_person(order_id, caller)}, {"$project": order_page.OWN_MARK}]
+    return [
+        {"$match": order_page.in_shop(order_id)},
+        {"$project": order_page.SUMMARY},
+        {"$lookup": {"from": "reads", "pipeline": mark, "as": MARK}},
+        {"$lookup": {"from": "entries", "pipeline": entries, "as": ENTRIES}},
+    ]
+
+
+def _entries(order_id: OrderId, *, before_seq: int | None, after_seq: int | None, limit: int) -> list[Document]:
     """One scan of the index (order_id, seq), from the side that was asked for."""
     where: Document = {"order_id": order_id}
     if after_seq is not None:
@@ -51,7 +62,7 @@ async def _entries(
     elif before_seq is not None:
         where["seq"] = {"$lt": before_seq}
     order = -1 if after_seq is None else 1
-    return await database["entries"].find(where, SHOWN, sort=[("seq", order)], limit=limit).to_list()
+    return [{"$match": where}, {"$sort": {"seq": order}}, {"$limit": limit}, {"$project": SHOWN}]
 
 
 def _following(order_id: OrderId, items: Sequence[Message], direction: Direction, limit: int) -> str:

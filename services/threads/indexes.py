@@ -1,10 +1,11 @@
 """The indexes of threads' database: made at start, and what is missing can be asked for."""
 
-from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
+from shared import indexes
+from shared.indexes import Indexes
 from shared.mongo import Database
 
 OUTCOME_LIFE_S: Final = 90 * 24 * 3600
@@ -22,7 +23,7 @@ def _where_present(field: str) -> dict[str, Any]:
     return {field: {"$exists": True}}
 
 
-INDEXES: Final[Mapping[str, Sequence[IndexModel]]] = {
+INDEXES: Final[Indexes] = {
     "entries": [
         IndexModel([("order_id", ASCENDING), ("seq", ASCENDING)], name="one_writer_wins", unique=True),
         IndexModel(
@@ -43,30 +44,10 @@ INDEXES: Final[Mapping[str, Sequence[IndexModel]]] = {
 
 
 async def ensure(database: Database) -> None:
-    """Makes what is missing; may run twice, and in several processes at once.
-
-    Raises OperationFailure where an index of that name stands with other keys or options: an operator must drop it first.
-    """
-    for collection, models in INDEXES.items():
-        await database[collection].create_indexes(list(models))
+    """As shared.indexes.ensure."""
+    await indexes.ensure(database, INDEXES)
 
 
 async def missing(database: Database) -> list[str]:
-    """Which indexes are not there as they must be, as `collection.name`; empty when all are."""
-    wrong: list[str] = []
-    for collection, models in INDEXES.items():
-        there = await database[collection].index_information()
-        wrong += [f"{collection}.{name}" for name, wanted in _described(models) if not _is(there.get(name), wanted)]
-    return wrong
-
-
-def _described(models: Sequence[IndexModel]) -> list[tuple[str, Mapping[str, Any]]]:
-    return [(str(model.document["name"]), model.document) for model in models]
-
-
-def _is(found: Mapping[str, Any] | None, wanted: Mapping[str, Any]) -> bool:
-    """Whether the index that stands has the keys and options that are wanted."""
-    if found is None or [(name, int(order)) for name, order in found["key"]] != list(wanted["key"].items()):
-        return False
-    options = ("unique", "partialFilterExpression", "expireAfterSeconds")
-    return all(found.get(option) == wanted.get(option) for option in options)
+    """As shared.indexes.missing."""
+    return await indexes.missing(database, INDEXES)

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
+from typing import Any, Final
 
 from services.threads import access, views
 from services.threads.access import Parties
@@ -10,6 +11,9 @@ from shared.errors import not_found, refuse
 from shared.fields import OrderId, Side
 from shared.mongo import Database, Document
 from shared.queries import DisputeView, OrderView
+
+SUMMARY: Final[dict[str, Any]] = {"lists": 0, "talks": 0}
+OWN_MARK: Final[dict[str, Any]] = {"seq": 1, "own": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +27,16 @@ class Seen:
 
 async def find(database: Database, caller: Caller, order_id: OrderId) -> Seen:
     """Raises not_found where there is no such order, or where it does not exist for this caller: in the same words."""
-    thread = await database["threads"].find_one({"_id": order_id, "order": {"$exists": True}}, {"lists": 0, "talks": 0})
+    return see(await database["threads"].find_one(in_shop(order_id), SUMMARY), caller, order_id)
+
+
+def in_shop(order_id: OrderId) -> Document:
+    """The thread of an order that the shop has published: marks may come before it."""
+    return {"_id": order_id, "order": {"$exists": True}}
+
+
+def see(thread: Document | None, caller: Caller, order_id: OrderId) -> Seen:
+    """The thread for this caller. Raises not_found where there is none, and in the same words where they do not see it."""
     if thread is None:
         raise not_found(order_id)
     parties = views.parties_of(thread)
@@ -35,9 +48,12 @@ async def find(database: Database, caller: Caller, order_id: OrderId) -> Seen:
 
 async def own_mark(database: Database, caller: Caller, order_id: OrderId) -> views.Mark:
     """The caller's own mark in this thread; the inbox's is in the projection."""
-    return views.Mark.read(
-        await database["reads"].find_one({"_id": f"{order_id}|{caller.person}"}, {"seq": 1, "own": 1})
-    )
+    return views.Mark.read(await database["reads"].find_one(of_person(order_id, caller), OWN_MARK))
+
+
+def of_person(order_id: OrderId, caller: Caller) -> Document:
+    """Their own mark in this thread."""
+    return {"_id": f"{order_id}|{caller.person}"}
 
 
 async def order(database: Database, caller: Caller, order_id: OrderId) -> OrderView:

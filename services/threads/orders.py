@@ -1,32 +1,36 @@
 """The orders as their shop last described them: which snapshot stands, and whose order it is."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from pymongo.errors import DuplicateKeyError
 
 from services.threads.access import Parties
+from services.threads.recent import Recent
 from shared.errors import CannotProcess
 from shared.fields import OrderId
 from shared.mongo import Database, Document
 from shared.orders import OrderSnapshot
 
 ITEMS_IN_A_MAIL: Final = 5
+KEPT_FOR_MAIL: Final = 2_000
 
 
 @dataclass(frozen=True, slots=True)
 class OrderForMail:
-    """The order with as many items as a mail shows, and how many there are."""
+    """The order with as many items as a mail shows, also as JSON, and how many there are."""
 
     snapshot: OrderSnapshot
     item_count: int
+    json: bytes
 
 
 class Orders:
     def __init__(self, database: Database) -> None:
         self._orders = database["orders"]
+        self._for_mail: Recent[OrderId, OrderForMail] = Recent(KEPT_FOR_MAIL)
 
     async def keep(self, snapshot: OrderSnapshot) -> bool:
         """Keeps the snapshot unless a newer one stands; says whether it now stands. May run twice.
@@ -56,11 +60,25 @@ class Orders:
 
     async def parties(self, order_ids: Sequence[OrderId]) -> dict[OrderId, Parties]:
         """Whose orders these are; one that is unknown is missing."""
-        found = self._orders.find({"_id": {"$in": list(order_ids)}}, {"customer_id": 1, "seller_id": 1, "guest": 1})
+        fields = {"customer_id": 1, "seller_id": 1, "guest": 1, "version": 1}
+        found = self._orders.find({"_id": {"$in": list(order_ids)}}, fields)
         return {document["_id"]: parties_of(document) for document in await found.to_list()}
 
-    async def for_mail(self, order_ids: Sequence[OrderId]) -> dict[OrderId, OrderForMail]:
-        """The orders as a mail shows them."""
+    async def for_mail(self, orders: Iterable[Parties]) -> dict[OrderId, OrderForMail]:
+        """The orders as a mail shows them. One of the same version was read before, and is the same."""
+        found: dict[OrderId, OrderForMail] = {}
+        unread: list[OrderId] = []
+        for each in orders:
+            kept = self._for_mail.find(each.order_id)
+            if kept is not None and kept.snapshot.version == each.version:
+                found[each.order_id] = kept
+            else:
+                unread.append(each.order_id)
+        return found | await self._read_for_mail(unread)
+
+    async def _read_for_mail(self, order_ids: Sequence[OrderId]) -> dict[OrderId, OrderForMail]:
+        if not order_ids:
+            return {}
         fields = {"snapshot": 1, "item_count": {"$size": "$snapshot.items"}}
         few_items = {"$set": {"snapshot.items": {"$slice": ["$snapshot.items", ITEMS_IN_A_MAIL]}}}
         pipeline: list[dict[str, Any]] = [
@@ -68,11 +86,16 @@ class Orders:
             {"$project": fields},
             few_items,
         ]
-        found = await (await self._orders.aggregate(pipeline)).to_list()
-        return {
-            document["_id"]: OrderForMail(OrderSnapshot.model_validate(document["snapshot"]), document["item_count"])
-            for document in found
-        }
+        documents = await (await self._orders.aggregate(pipeline)).to_list()
+        read = {document["_id"]: _for_mail(document) for document in documents}
+        for order_id, order in read.items():
+            self._for_mail.keep(order_id, order)
+        return read
+
+
+def _for_mail(document: Document) -> OrderForMail:
+    snapshot = OrderSnapshot.model_validate(document["snapshot"])
+    return OrderForMail(snapshot, document["item_count"], snapshot.model_dump_json(exclude_none=True).encode())
 
 
 def parties_of(document: Document) -> Parties:
@@ -81,6 +104,7 @@ def parties_of(document: Document) -> Parties:
         customer_id=document["customer_id"],
         seller_id=document["seller_id"],
         guest=document["guest"],
+        version=document["version"],
     )
 
 

@@ -1,14 +1,28 @@
 """What people chose: preferences for mails, and which threads administrators watch."""
 
+import contextlib
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from services.threads.recipients import EVERYTHING, Choices, Watcher
+from pymongo import ReturnDocument
+from pymongo.errors import DuplicateKeyError
+
+from services.threads.recipients import Choices, Watcher
 from services.threads.stamped import write_newer
 from shared.commands import PreferencesToSet, WatchToSet
 from shared.fields import OrderId
 from shared.mongo import Database, Document
 
 _START: Document = {"messages": True, "disputes": True, "locale": None}
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What stands after a wish. `stamp` grows with every change, also where an older wish came late: it is all the choices' stamps."""
+
+    choices: Choices
+    stamp: str
 
 
 class People:
@@ -21,15 +35,20 @@ class People:
         found = self._preferences.find({"_id": {"$in": list(persons)}})
         return {document["_id"]: _choices(document) for document in await found.to_list()}
 
-    async def choose(self, wish: PreferencesToSet, *, stamp: str) -> Choices:
-        """Applies a wish unless a newer one stands; what it leaves open stays. Answers what stands then. May run twice."""
+    async def choose(self, wish: PreferencesToSet, *, stamp: str) -> Chosen:
+        """Applies what the wish says of each choice unless a newer wish about that one stands. Answers what stands then. May run twice."""
         wishes: Document = {"messages": wish.messages, "disputes": wish.disputes, "locale": wish.locale}
         fields = {name: value for name, value in wishes.items() if value is not None}
         if wish.forget_locale:
             fields["locale"] = None
-        start = {name: value for name, value in _START.items() if name not in fields}
-        await write_newer(self._preferences, wish.person, fields, stamp=stamp, at_first=start)
-        return (await self.choices([wish.person])).get(wish.person, EVERYTHING)
+        change = [{"$set": dict(part for name in _START for part in _chosen(name, fields, stamp))}]
+        document: Document | None = None
+        while document is None:
+            with contextlib.suppress(DuplicateKeyError):  # two first wishes at once: the second try finds the other's
+                document = await self._preferences.find_one_and_update(
+                    {"_id": wish.person}, change, upsert=True, return_document=ReturnDocument.AFTER
+                )
+        return Chosen(_choices(document), ",".join(sorted(document["stamps"].values(), reverse=True)))
 
     async def watchers(self, order_ids: Sequence[OrderId]) -> list[Watcher]:
         found = self._watches.find({"order_id": {"$in": list(order_ids)}, "watching": True})
@@ -47,6 +66,20 @@ class People:
             "locale": wish.locale,
         }
         await write_newer(self._watches, f"{wish.order_id}|{person}", fields, stamp=stamp)
+
+
+def _chosen(name: str, fields: Document, stamp: str) -> list[tuple[str, Any]]:
+    """One choice and its own stamp: the wish's where that is newer, else what stands, or what everybody begins with."""
+    # Documents from before choices had stamps of their own have one for all of them.
+    stands = {"$ifNull": [f"$stamps.{name}", {"$ifNull": ["$stamp", ""]}]}
+    value = {"$ifNull": [f"${name}", {"$literal": _START[name]}]}
+    if name not in fields:
+        return [(name, value), (f"stamps.{name}", stands)]
+    newer = {"$lt": [stands, stamp]}
+    return [
+        (name, {"$cond": [newer, {"$literal": fields[name]}, value]}),
+        (f"stamps.{name}", {"$cond": [newer, stamp, stands]}),
+    ]
 
 
 def _choices(document: Document) -> Choices:

@@ -5,7 +5,7 @@ Three parts, each with a guard of its own: the order's summary (`version`), the 
 (`unread`, `lists`, `talks` and the sort positions) is computed by MongoDB from the merged document, in the same update.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -50,9 +50,14 @@ class Projection:
         newest: dict[str, Entry] = {}
         for entry in sorted(entries, key=lambda entry: entry.seq):
             newest[entry.order_id] = entry
-        await self._write(
-            [UpdateOne({"_id": order_id}, entry_update(entry), upsert=True) for order_id, entry in newest.items()]
-        )
+        if not newest:
+            return
+        written = await self._threads.update_many({"_id": {"$in": list(newest)}}, entries_update(newest.values()))
+        if written.matched_count < len(newest):
+            # A thread whose order is known and not projected yet; an update of many makes no documents.
+            await self._write(
+                [UpdateOne({"_id": each.order_id}, entries_update([each]), upsert=True) for each in newest.values()]
+            )
 
     async def write_marks(self, marks: Sequence[InboxMark]) -> None:
         await self._write([UpdateOne({"_id": mark.order_id}, mark_update(mark), upsert=True) for mark in marks])
@@ -95,8 +100,21 @@ def order_update(snapshot: OrderSnapshot) -> list[Stage]:
     return [_guarded(newer, {"version": snapshot.version, "order": summary}), *DERIVED]
 
 
-def entry_update(entry: Entry) -> list[Stage]:
-    """The thread's state after this entry where it is newer than what stands, and everything derived."""
+def entries_update(entries: Collection[Entry]) -> list[Stage]:
+    """The threads' states after these entries (one a thread) where they are newer than what stands, and everything derived.
+
+    One statement for all of them: each document finds its own by its `_id`. MongoDB reads the derivation once, which costs it a
+    quarter of what one statement a thread does.
+    """
+    order_ids = [entry.order_id for entry in entries]
+    states = [_state(entry) for entry in entries]
+    own = {"$arrayElemAt": [{"$literal": states}, {"$indexOfArray": [{"$literal": order_ids}, "$_id"]}]}
+    newer = {"$lt": [{"$ifNull": ["$seq", -1]}, "$new.above"]}
+    fields = {name: {"$cond": [newer, f"$new.{name}", _stored(f"${name}")]} for name in ("seq", "after", "last")}
+    return [{"$set": {"new": own}}, {"$set": fields}, *DERIVED, {"$unset": "new"}]
+
+
+def _state(entry: Entry) -> dict[str, Any]:
     last = {
         "seq": entry.seq,
         "kind": entry.kind,
@@ -104,10 +122,9 @@ def entry_update(entry: Entry) -> list[Stage]:
         "excerpt": entry.text[:EXCERPT_CHARACTERS] if entry.text is not None else None,
         "at": entry.accepted_at if entry.imported else entry.committed_at,
     }
-    stored = {"$ifNull": ["$seq", -1]}
     # A redaction replaces the excerpt at its own seq; the entry as it was before never can, so the text does not come back.
-    newer = {"$lte" if entry.redacted else "$lt": [stored, entry.seq]}
-    return [_guarded(newer, {"seq": entry.seq, "after": entry.after.document(), "last": last}), *DERIVED]
+    above = entry.seq + 1 if entry.redacted else entry.seq
+    return {"above": above, "seq": entry.seq, "after": entry.after.document(), "last": last}
 
 
 def mark_update(mark: InboxMark) -> list[Stage]:

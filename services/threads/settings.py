@@ -20,6 +20,7 @@ class Settings(CommonSettings, TokenSettings):
     admin_email: EmailAddress | None = None
     admin_locale: Locale = "en"
     group_max: Annotated[int, Field(ge=1, le=1_000)] = 256
+    ready_lag_s: Annotated[float, Field(gt=0)] = 300
 
     @model_validator(mode="after")
     def _roles_are_known(self) -> Self:

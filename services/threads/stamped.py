@@ -8,20 +8,12 @@ from pymongo.errors import DuplicateKeyError
 from shared.mongo import Document
 
 
-async def write_newer(
-    collection: AsyncCollection[Document],
-    document_id: str,
-    fields: Document,
-    *,
-    stamp: str,
-    at_first: Document | None = None,
-) -> None:
-    """Sets the fields unless a wish as new or newer stands; `at_first` goes with them into a new document. May run twice."""
+async def write_newer(collection: AsyncCollection[Document], document_id: str, fields: Document, *, stamp: str) -> None:
+    """Sets the fields unless a wish as new or newer stands. May run twice."""
     older = {"_id": document_id, "stamp": {"$lt": stamp}}
     change: dict[str, Any] = {"$set": {**fields, "stamp": stamp}}
-    first = change | ({"$setOnInsert": at_first} if at_first else {})
     try:
-        await collection.update_one(older, first, upsert=True)
+        await collection.update_one(older, change, upsert=True)
     except DuplicateKeyError:
         # Something stands: a newer wish, or one that was made between this one's look and its insert, and may be older.
         await collection.update_one(older, change)

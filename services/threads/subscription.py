@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from typing import Final
 
 import aiormq.abc
+import structlog
 from aio_pika import IncomingMessage
 from aio_pika.abc import AbstractIncomingMessage
 
 from services.threads.acknowledge import Outstanding
 from shared.delivery import BROKER_AWAY, redeliveries
+
+log = structlog.get_logger(__name__)
 
 # A message that was delivered more than twice may be one that kills the process.
 SUSPECT_REDELIVERIES: Final = 2
@@ -82,9 +85,14 @@ class Subscription:
             await self._channel.close()
 
     async def _arrive(self, delivered: aiormq.abc.DeliveredMessage) -> None:
-        delivery = Delivery(IncomingMessage(delivered), self)
-        self._outstanding.delivered(delivery.tag)
-        self._deliver(delivery)
+        """Its tag is known first of all: no `multiple` may cover a delivery that somebody stumbled over. That one comes again."""
+        if (tag := delivered.delivery_tag) is not None:
+            self._outstanding.delivered(tag)
+        try:
+            self._deliver(Delivery(IncomingMessage(delivered), self))
+        except Exception:
+            log.exception("delivery_given_back", queue=self._queue)
+            await self.close()
 
     async def acknowledge(self, tags: Iterable[int]) -> None:
         """As many at once as nothing unsettled stands below."""

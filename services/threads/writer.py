@@ -12,7 +12,7 @@ from typing import Final
 
 from services.threads import answers
 from services.threads.access import Parties
-from services.threads.entries import Inserted, Log
+from services.threads.entries import Log
 from services.threads.guesses import Guesses
 from services.threads.metrics import Metrics
 from services.threads.thread import AlreadySo, Entry, EntryCommand, Made, Thread, decide
@@ -63,7 +63,8 @@ class Writer:
             this = self._decide(pending, threads, settled_before, written)
             await self._insert(this, written)
             settled_before |= {entry.id for _, entry in written.entries}
-            pending, rounds = this.again, rounds + 1
+            again = {work.command.id for work in this.again}
+            pending, rounds = [work for work in pending if work.command.id in again], rounds + 1
             if pending:
                 await _pause(rounds, collided=this.collided)
                 threads = await self._decide_on(pending, threads)
@@ -112,19 +113,13 @@ class Writer:
         return chain
 
     async def _insert(self, this: _Round, written: Written) -> None:
-        """Threads with one new entry share an insert; each longer chain has its own, so that it stops where it breaks."""
-        singles = [chain[0] for chain in this.chains.values() if len(chain) == 1]
-        longer = [chain for chain in this.chains.values() if len(chain) > 1]
-        inserts = [self._log.insert_singles([entry for _, entry in singles])] if singles else []
-        inserts += [self._log.insert_chain([entry for _, entry in chain]) for chain in longer]
-        results = await asyncio.gather(*inserts, return_exceptions=True)
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
+        if not this.chains:
+            return
         work_of = {entry.id: work for chain in this.chains.values() for work, entry in chain}
-        done: list[Inserted] = [result for result in results if isinstance(result, Inserted)]
-        written.entries += [(work_of[entry.id], entry) for each in done for entry in each.committed]
-        await self._look_up([work_of[entry.id] for each in done for entry in each.refused], this, written)
+        inserted = await self._log.insert([[entry for _, entry in chain] for chain in this.chains.values()])
+        self._guesses.remember(inserted.committed)
+        written.entries += [(work_of[entry.id], entry) for entry in inserted.committed]
+        await self._look_up([work_of[entry.id] for entry in inserted.refused], this, written)
 
     async def _look_up(self, collided: Sequence[Work], this: _Round, written: Written) -> None:
         """A duplicate key does not say which index it broke: another worker may have committed the very same command."""
