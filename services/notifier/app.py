@@ -15,20 +15,23 @@ from prometheus_client import CollectorRegistry
 from pymongo import AsyncMongoClient
 from pymongo.errors import PyMongoError
 
+from services.notifier import indexes
 from services.notifier.attempts import Attempts
 from services.notifier.connections import Connections
 from services.notifier.consumers import QUEUE, Consumer, Notifications
 from services.notifier.known import Known
 from services.notifier.mails import Mails
 from services.notifier.metrics import Metrics
+from services.notifier.migrate import STEPS
 from services.notifier.pauses import Pauses
 from services.notifier.rendering import MailSettings, Renderer
 from services.notifier.sender import Limits, Sender
 from services.notifier.settings import Settings
 from services.notifier.smtp import Server
-from shared import mongo, probes, process
+from shared import mongo, probes, process, schema
 from shared.delivery import Publisher, Settler
 from shared.mongo import Document, is_away
+from shared.schema import TooNewError
 from shared.topology import DEAD, NOTIFIER_RETRY
 from shared.verify import Topology
 
@@ -36,6 +39,8 @@ log = structlog.get_logger(__name__)
 
 PREPARE_PAUSE_S: Final = 1.0
 SERVER_PAUSE_MAX_S: Final = 60.0
+# While one mail is on its connection, the next are leased, rendered and waiting for it.
+MAILS_AHEAD: Final = 4
 
 
 @dataclass(slots=True)
@@ -43,7 +48,7 @@ class Notifier:
     """The parts that live as long as the service runs."""
 
     client: AsyncMongoClient[Document]
-    mails: Mails
+    store: mongo.Database
     publisher: Publisher
     consumer: Consumer
     sender: Sender
@@ -60,9 +65,10 @@ class Notifier:
     async def _start(self) -> None:
         while not self.prepared:
             try:
-                await self.mails.prepare()
+                await schema.migrate(self.store, STEPS)
+                await indexes.ensure(self.store)
                 self.prepared = True
-            except PyMongoError as error:
+            except (PyMongoError, TooNewError) as error:
                 # An index that stands with other options is an operator's to repair, so it must be readable what is wrong.
                 log.warning("mongodb_not_prepared", error=type(error).__name__, detail=str(error)[:500])
                 await asyncio.sleep(PREPARE_PAUSE_S)
@@ -81,7 +87,10 @@ class Notifier:
         await self.client.close()
 
     async def mongodb_answers(self) -> str | None:
-        await self.client.admin.command("ping")
+        try:
+            await schema.require_usable(self.store, STEPS)
+        except TooNewError as error:
+            return str(error)
         return None if self.prepared else "the indexes are not made yet"
 
     async def rabbitmq_is_connected(self) -> str | None:
@@ -111,7 +120,7 @@ def assemble(settings: Settings, registry: CollectorRegistry) -> Notifier:
     consumer = Consumer(amqp_url, settler=settler, handle=notifications.handle, prefetch=settings.prefetch)
     return Notifier(
         client=client,
-        mails=mails,
+        store=database,
         publisher=publisher,
         consumer=consumer,
         sender=sender,
@@ -127,6 +136,8 @@ def _mails(settings: Settings, database: mongo.Database) -> Mails:
         lease_s=settings.lease_s,
         resend=settings.ambiguous == "resend",
         give_up_s=settings.give_up_h * 3600,
+        limit=settings.mail_limit,
+        window_s=settings.mail_limit_window_s,
         holder=f"{socket.gethostname()}:{os.getpid()}",
     )
 
@@ -134,7 +145,10 @@ def _mails(settings: Settings, database: mongo.Database) -> Mails:
 def _sender(settings: Settings, *, mails: Mails, known: Known, metrics: Metrics) -> Sender:
     mail = _mail_settings(settings)
     connections = Connections(
-        _server(settings), idle_s=settings.smtp_idle_s, mails_per_connection=settings.smtp_mails_per_connection
+        _server(settings),
+        at_most=settings.smtp_connections,
+        idle_s=settings.smtp_idle_s,
+        mails_per_connection=settings.smtp_mails_per_connection,
     )
     attempts = Attempts(
         mails=mails,
@@ -145,7 +159,7 @@ def _sender(settings: Settings, *, mails: Mails, known: Known, metrics: Metrics)
         limit_s=settings.send_limit_s,
     )
     limits = Limits(
-        at_once=settings.smtp_connections,
+        at_once=MAILS_AHEAD * settings.smtp_connections,
         lease_s=settings.lease_s,
         poll_s=settings.poll_s,
         mail_pauses=Pauses(settings.first_pause_s, settings.longest_pause_s),

@@ -51,8 +51,9 @@ class Attempts:
         try:
             async with asyncio.timeout(self._limit_s):
                 prepared = await self._prepare(sending.lease)
-                if isinstance(prepared, Skipped):
-                    return prepared
+            if isinstance(prepared, Skipped):
+                return prepared
+            async with self._connections.turn(limit_s=self._patience_s(sending)), asyncio.timeout(self._limit_s):
                 return await self._send(sending, prepared)
         except SmtpError as error:
             return error.outcome
@@ -60,6 +61,10 @@ class Attempts:
             return Unknown("time-out") if sending.data_begun else Broken("time-out")
         except PyMongoError as error:
             return Stopped(f"the ledger is away: {type(error).__name__}")
+
+    def _patience_s(self, sending: Sending) -> float:
+        """How long the mail may wait for a connection, so that its lease outlives the whole send."""
+        return max(0.0, sending.lease_ends_at - asyncio.get_running_loop().time() - self._limit_s)
 
     async def _prepare(self, lease: Lease) -> Rendered | Skipped:
         """The bytes that may have left us before, or what is left to tell, rendered now."""

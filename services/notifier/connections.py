@@ -2,17 +2,38 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
-from services.notifier.outcomes import Broken, Refused, SmtpError
+from services.notifier.outcomes import Broken, Refused, SmtpError, Stopped
 from services.notifier.smtp import CLOSING, Connection, Envelope, Server
 
 
 class Connections:
-    """Whoever sends takes one, the last used first; one that has idled too long, or carried enough mails, is not used again."""
+    """Whoever sends takes one, the last used first; one that has idled too long, or carried enough mails, is not used again.
 
-    def __init__(self, server: Server, *, idle_s: float = 30.0, mails_per_connection: int = 100) -> None:
+    At most so many are open at once: whoever sends waits for its `turn` first.
+    """
+
+    def __init__(
+        self, server: Server, *, at_most: int = 64, idle_s: float = 30.0, mails_per_connection: int = 100
+    ) -> None:
         self._server, self._idle_s, self._mails_per_connection = server, idle_s, mails_per_connection
+        self._turns = asyncio.Semaphore(at_most)
         self._kept: list[Connection] = []
+
+    @asynccontextmanager
+    async def turn(self, *, limit_s: float) -> AsyncIterator[None]:
+        """Within it, one connection may be used. Raises SmtpError (Stopped) where none becomes free in time: no mail is to blame."""
+        try:
+            async with asyncio.timeout(limit_s):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise SmtpError(Stopped("no connection became free")) from None
+        try:
+            yield
+        finally:
+            self._turns.release()
 
     async def offer(self, envelope: Envelope) -> Connection:
         """A connection on which the server has accepted sender and recipient. To be given back, whatever happens next.

@@ -1,14 +1,17 @@
 """What the notifier keeps beside the mails: read marks, people's choices, and which texts were taken out. Each may come before the entry."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from pymongo.errors import DuplicateKeyError
 
 from services.notifier.contents import Knowledge, Mail
+from services.notifier.groups import Groups
 from shared.events import ChoicesMade, MarkMoved, TextTakenOut
-from shared.mongo import Database, Document
+from shared.mongo import Database
 
 MAX_RACES: Final = 5
+MAX_GROUP: Final = 64
 
 
 class Known:
@@ -17,6 +20,7 @@ class Known:
     def __init__(self, database: Database) -> None:
         self._reads, self._choices = database["reads"], database["choices"]
         self._redactions = database["redactions"]
+        self._lookups: Groups[Mail, Knowledge] = Groups(self._look_up, at_most=MAX_GROUP)
 
     async def read(self, mark: MarkMoved) -> None:
         """Keeps the highest `seq` ever read in an inbox: what was read once is not mailed, even if it is unread again."""
@@ -50,33 +54,44 @@ class Known:
             return
 
     async def about(self, mail: Mail) -> Knowledge:
-        """What decides which of the mail's entries are still worth sending: all three collections in one look."""
-        cursor = await self._reads.aggregate(_look_for(mail))
-        mark: Document = {}
-        choices: Document | None = None
-        taken_out: list[str] = []
-        async for found in cursor:
+        """What decides which of the mail's entries are still worth sending."""
+        return await self._lookups.ask(mail)
+
+    async def _look_up(self, mails: Sequence[Mail]) -> list[Knowledge]:
+        """All three collections in one look, for several mails together."""
+        marks: dict[str, int] = {}
+        choices: dict[str, ChoicesMade] = {}
+        taken_out: set[str] = set()
+        async for found in await self._reads.aggregate(_look_for(mails)):
             match found["from"]:
                 case "reads":
-                    mark = found
+                    marks[found["_id"]] = found["seq"]
                 case "choices":
-                    choices = found
+                    choices[found["_id"]] = ChoicesMade.model_validate(found)
                 case _:
-                    taken_out.append(found["_id"])
-        return Knowledge(
-            read_up_to=mark.get("seq", 0),
-            choices=ChoicesMade.model_validate(choices) if choices else None,
-            redacted=frozenset(taken_out),
-        )
+                    taken_out.add(found["_id"])
+        return [
+            Knowledge(
+                read_up_to=marks.get(_mark_of(mail), 0),
+                choices=choices.get(mail.person),
+                redacted=taken_out & {entry.id for entry in mail.entries} if taken_out else frozenset(),
+            )
+            for mail in mails
+        ]
 
 
-def _look_for(mail: Mail) -> list[dict[str, Any]]:
-    def also(collection: str, match: dict[str, Any]) -> dict[str, Any]:
-        return {"$unionWith": {"coll": collection, "pipeline": [{"$match": match}, {"$set": {"from": collection}}]}}
+def _mark_of(mail: Mail) -> str:
+    return f"{mail.order_id}|{mail.recipient.inbox}"
+
+
+def _look_for(mails: Sequence[Mail]) -> list[dict[str, Any]]:
+    def also(collection: str, ids: set[str]) -> dict[str, Any]:
+        pipeline = [{"$match": {"_id": {"$in": list(ids)}}}, {"$set": {"from": collection}}]
+        return {"$unionWith": {"coll": collection, "pipeline": pipeline}}
 
     return [
-        {"$match": {"_id": f"{mail.order_id}|{mail.recipient.inbox}"}},
+        {"$match": {"_id": {"$in": [_mark_of(mail) for mail in mails]}}},
         {"$set": {"from": "reads"}},
-        also("choices", {"_id": mail.person}),
-        also("redactions", {"_id": {"$in": [entry.id for entry in mail.entries]}}),
+        also("choices", {mail.person for mail in mails}),
+        also("redactions", {entry.id for mail in mails for entry in mail.entries}),
     ]

@@ -4,17 +4,20 @@
 mail that waits for its next try. A sender's mark names the lease's fence: one that came too late changes nothing.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, assert_never
 
-from pymongo import ASCENDING, ReturnDocument, WriteConcern
-from pymongo.errors import DuplicateKeyError
+from pymongo import ASCENDING, ReturnDocument, UpdateOne, WriteConcern
+from pymongo.errors import AutoReconnect, BulkWriteError, DuplicateKeyError
+from pymongo.read_concern import ReadConcern
 from uuid6 import uuid7
 
 from services.notifier import steps
 from services.notifier.contents import Gathered, Mail, MailState, OrderShown
+from services.notifier.groups import Groups
 from services.notifier.outcomes import (
     Broken,
     Defect,
@@ -27,12 +30,15 @@ from services.notifier.outcomes import (
     Stopped,
     Unknown,
 )
+from services.notifier.pace import Pace
 from shared.errors import RetryLater
 from shared.events import Recipient
 from shared.mongo import Database, Document
 
 MAX_WEIGHT: Final = 500_000
 MAX_RACES: Final = 20
+OPEN_MAILS: Final = "one_open"
+MAX_GROUP: Final = 64
 WITHOUT_TEXTS: Final = {"state": 1, "fence": 1, "ambiguities": 1, "attempts": 1, "order_id": 1}
 
 HELD: Final = ("leased", "transmitting")
@@ -54,6 +60,33 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True)
+class Taking:
+    """An entry to be taken for one person."""
+
+    entry: Gathered
+    recipient: Recipient
+    order: OrderShown
+
+    @property
+    def key(self) -> str:
+        return f"{self.entry.event_id}|{self.recipient.person}"
+
+    @property
+    def open_mail(self) -> Document:
+        return {"order_id": self.order.order_id, "person": self.recipient.person, "state": "open"}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A lease's mail in one of `states` becomes `state` by `update`: one change that needs no more than to know whether it was made."""
+
+    lease: Lease
+    states: Sequence[MailState]
+    state: MailState
+    update: list[steps.Stage]
+
+
+@dataclass(frozen=True, slots=True)
 class Lapse:
     """A mail whose lease ended before its mark, and what became of it."""
 
@@ -63,7 +96,10 @@ class Lapse:
 
 
 class Mails:
-    """The collection `mails`. Several processes may work on it at once; each step is one atomic update of one document."""
+    """The collection `mails`. Several processes may work on it at once; each step is one atomic update of one document.
+
+    Steps that are asked for side by side go to MongoDB in one message; they stay steps of their own.
+    """
 
     def __init__(
         self,
@@ -75,26 +111,22 @@ class Mails:
         give_up_s: float,
         holder: str,
         max_weight: int = MAX_WEIGHT,
+        limit: int = 0,
+        window_s: float = 3_600.0,
     ) -> None:
+        """`limit` is how many mails one person gets in `window_s`; 0 is any number."""
         self._mails = database["mails"]
         # The mark `transmitting` names the fence and waits for a majority, so a lease that is lost in a failover sends nothing.
-        self._mails_unconfirmed = self._mails.with_options(write_concern=WriteConcern(w=1))
+        self._mails_unconfirmed = self._mails.with_options(
+            write_concern=WriteConcern(w=1), read_concern=ReadConcern("local")
+        )
+        self._takings: Groups[Taking, bool | Exception] = Groups(self._take_group, at_most=MAX_GROUP)
+        self._changes: Groups[Change, bool] = Groups(self._change_group, at_most=MAX_GROUP)
+        self._leasing = asyncio.Lock()
+        self._unclear: tuple[str, list[str]] | None = None
+        self._pace = Pace(self._mails_unconfirmed, limit=limit, window_s=window_s)
         self._delay_s, self._lease_s, self._give_up_s = delay_s, lease_s, give_up_s
         self._resend, self._holder, self._max_weight = resend, holder, max_weight
-
-    async def prepare(self) -> None:
-        """Makes the indexes. The two unique ones carry the promises, so nothing may be taken before."""
-        await self._mails.create_index("taken", unique=True, name="taken_once")
-        await self._mails.create_index(
-            [("order_id", ASCENDING), ("person", ASCENDING)],
-            unique=True,
-            name="one_open",
-            partialFilterExpression={"state": "open"},
-        )
-        await self._mails.create_index(
-            [("state", ASCENDING), ("wake_at", ASCENDING)], name="due", partialFilterExpression={"alive": True}
-        )
-        await self._mails.create_index([("order_id", ASCENDING), ("created_at", ASCENDING)], name="of_order")
 
     async def take(self, entry: Gathered, recipient: Recipient, order: OrderShown) -> bool:
         """Takes the entry for this person, once for ever; False where it had been taken before.
@@ -102,31 +134,95 @@ class Mails:
         One update does it all: the guard (`$ne`) in its filter, the entry, and the promise (`taken`). Where it finds no mail to put
         the entry into it inserts one, and a unique index refuses that if the entry is taken already, or the open mail is another.
         """
-        key = f"{entry.event_id}|{recipient.person}"
-        mine = {"order_id": order.order_id, "person": recipient.person, "state": "open"}
+        answer = await self._takings.ask(Taking(entry, recipient, order))
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def _take_group(self, takings: Sequence[Taking]) -> list[bool | Exception]:
+        """The first try for all at once; what was refused is tried again alone, so that its trouble is nobody else's."""
+        writes = [UpdateOne(*self._taking(taking), upsert=True, hint=OPEN_MAILS) for taking in takings]
+        try:
+            await self._mails.bulk_write(writes, ordered=False)
+            return [True] * len(takings)
+        except BulkWriteError as error:
+            refused = _refused(error)
+        return [await self._take_again(taking) if at in refused else True for at, taking in enumerate(takings)]
+
+    async def _take_again(self, taking: Taking) -> bool | Exception:
+        try:
+            return await self._take_alone(taking)
+        except Exception as error:
+            return error
+
+    def _taking(self, taking: Taking) -> tuple[Document, list[steps.Stage]]:
+        update = steps.take(
+            mail_id=uuid7().hex,
+            key=taking.key,
+            entry=taking.entry,
+            recipient=taking.recipient,
+            order=taking.order,
+            delay_s=self._delay_s,
+        )
+        guards = {"taken": {"$ne": taking.key}, "weight": {"$lt": self._max_weight}}
+        return {**taking.open_mail, **guards}, update
+
+    async def _take_alone(self, taking: Taking) -> bool:
+        """Finds out why an index refused it: taken before, or the open mail is full, or somebody else was making it just now."""
+        is_full = {**taking.open_mail, "weight": {"$gte": self._max_weight}}
         for _ in range(MAX_RACES):
-            update = steps.take(
-                mail_id=uuid7().hex, key=key, entry=entry, recipient=recipient, order=order, delay_s=self._delay_s
-            )
-            guards = {"taken": {"$ne": key}, "weight": {"$lt": self._max_weight}}
+            if await self._mails.find_one({"taken": taking.key}, {"_id": 1}):
+                return False
+            await self._mails.update_one(is_full, steps.close_full())
             try:
-                await self._mails.update_one({**mine, **guards}, update, upsert=True)
+                await self._mails.update_one(*self._taking(taking), upsert=True)
                 return True
             except DuplicateKeyError:
-                if await self._mails.find_one({"taken": key}, {"_id": 1}):
-                    return False
-                await self._mails.update_one({**mine, "weight": {"$gte": self._max_weight}}, steps.close_full())
+                continue
         raise RetryLater("many writers are at this person's open mail")
 
     async def lease(self) -> Lease | None:
         """The mail that has been due for longest, leased; None where none is due."""
-        found = await self._mails_unconfirmed.find_one_and_update(
-            {"alive": True, "state": {"$in": ["open", "pending"]}, **steps.DUE},
-            steps.lease(lease_s=self._lease_s, holder=self._holder),
-            sort=[("wake_at", ASCENDING)],
-            return_document=ReturnDocument.AFTER,
-        )
-        return None if found is None else _lease_on(found)
+        leases = await self.lease_some(1)
+        return leases[0] if leases else None
+
+    async def lease_some(self, count: int) -> list[Lease]:
+        """The mails that have been due for longest and may go, leased; at most so many, and none only where none is due.
+
+        Where MongoDB goes away meanwhile, the next call asks what had been leased by this one.
+        """
+        async with self._leasing:
+            while True:
+                due = [] if self._unclear else await self._due(count)
+                if due:
+                    await self._claim(await self._pace.may_go(due))
+                leases = await self._claimed()
+                if leases or not due:
+                    return leases
+
+    async def _due(self, count: int) -> list[Document]:
+        waiting = {"alive": True, "state": {"$in": ["open", "pending"]}, **steps.DUE}
+        shown = {"state": 1, "wake_at": 1, "person": 1, "entries.kind": 1}
+        found = self._mails_unconfirmed.find(waiting, shown, sort=[("wake_at", ASCENDING)], limit=count)
+        return [document async for document in found]
+
+    async def _claim(self, ids: list[str]) -> None:
+        """Leases those of the mails that nobody else has leased meanwhile."""
+        if not ids:
+            return
+        self._unclear = lease_id, _ = uuid7().hex, ids
+        update = steps.lease(lease_s=self._lease_s, holder=self._holder, lease_id=lease_id)
+        due = {"_id": {"$in": ids}, "state": {"$in": ["open", "pending"]}, **steps.DUE}
+        await self._mails_unconfirmed.update_many(due, update)
+
+    async def _claimed(self) -> list[Lease]:
+        if self._unclear is None:
+            return []
+        lease_id, ids = self._unclear
+        mine = self._mails_unconfirmed.find({"_id": {"$in": ids}, "lease_id": lease_id, "state": "leased"})
+        leases = [_lease_on(document) async for document in mine]
+        self._unclear = None
+        return leases
 
     async def lapse(self, *, pause_s: float) -> Lapse | None:
         """Takes back one lease that has ended: before DATA the mail is due again, after it the outcome is ambiguous."""
@@ -150,7 +246,7 @@ class Mails:
     async def transmitting(self, lease: Lease, *, rendered: bytes, message_id: str) -> bool:
         """Stored before DATA. False where the lease is no longer ours: then nothing may be sent."""
         update = steps.transmitting(rendered=rendered, message_id=message_id)
-        return await self._mark(lease, ("leased",), update) is not None
+        return await self._changes.ask(Change(lease, ("leased",), "transmitting", update))
 
     async def mark(self, lease: Lease, outcome: Outcome, *, pause_s: float) -> MailState | None:
         """Stores what became of an attempt: the mail's state after it, or None where the lease was no longer ours.
@@ -158,7 +254,11 @@ class Mails:
         Not accepted for certain, and not for ever: it comes back after the pause. Accepted or not, nobody knows: it is `ambiguous`,
         at once, for waiting until the lease ends would tell no more; where it is sent once more, that is after the pause too.
         """
-        return await self._mark(lease, HELD, self._step(outcome, pause_s))
+        step = self._step(outcome, pause_s)
+        if isinstance(outcome, Sent | Skipped):
+            state: MailState = "sent" if isinstance(outcome, Sent) else "skipped"
+            return state if await self._changes.ask(Change(lease, HELD, state, step)) else None
+        return await self._mark(lease, HELD, step)
 
     def _step(self, outcome: Outcome, pause_s: float) -> list[steps.Stage]:
         match outcome:
@@ -182,9 +282,22 @@ class Mails:
                 assert_never(outcome)
         return step
 
+    async def _change_group(self, changes: Sequence[Change]) -> list[bool]:
+        """Which of the changes hold. Where not all were made now, it is read which are: one may have been made by an earlier try."""
+        writes = [UpdateOne(_held(change.lease, change.states), change.update) for change in changes]
+        result = await self._mails.bulk_write(writes, ordered=False)
+        if result.matched_count == len(changes):
+            return [True] * len(changes)
+        ids = [change.lease.mail_id for change in changes]
+        found = {
+            document["_id"]: (document["state"], document["fence"])
+            async for document in self._mails.find({"_id": {"$in": ids}}, WITHOUT_TEXTS)
+        }
+        return [found.get(change.lease.mail_id) == (change.state, change.lease.fence) for change in changes]
+
     async def _mark(self, lease: Lease, states: Sequence[MailState], update: list[steps.Stage]) -> MailState | None:
         after = await self._mails.find_one_and_update(
-            {"_id": lease.mail_id, "fence": lease.fence, "state": {"$in": list(states)}},
+            _held(lease, states),
             update,
             projection=WITHOUT_TEXTS,
             return_document=ReturnDocument.AFTER,
@@ -213,3 +326,15 @@ def _lease_on(document: Document) -> Lease:
         attempts=int(document.get("attempts", 0)),
         document=document,
     )
+
+
+def _held(lease: Lease, states: Sequence[MailState]) -> Document:
+    """The lease's mail, if the lease still holds."""
+    return {"_id": lease.mail_id, "fence": lease.fence, "state": {"$in": list(states)}}
+
+
+def _refused(error: BulkWriteError) -> set[int]:
+    """The places of the writes that failed. Raises AutoReconnect where no majority has confirmed the others."""
+    if error.details.get("writeConcernErrors"):
+        raise AutoReconnect("no majority has confirmed the write") from error
+    return {failed["index"] for failed in error.details.get("writeErrors", [])}

@@ -38,3 +38,6 @@ class Metrics:
         self.dead_letters = Counter("notifier_dead_letters", "Deliveries dead-lettered", ["queue"], registry=registry)
         self.dead_letters.labels(NOTIFIER_QUEUE)
         self.server_up.set(1)
+        # A series that begins with its first failure has not increased, for Prometheus: they begin at 0.
+        for state in ("sent", "failed", "ambiguous", "skipped"):
+            self.mails.labels(state)

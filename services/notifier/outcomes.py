@@ -58,10 +58,11 @@ class Unknown:
 
 @dataclass(frozen=True, slots=True)
 class ServerAway:
-    """No mail can be sent for now: the server is not there, or does not let us in. No mail is to blame."""
+    """No mail can be sent for now: the server is not there, or does not let us in (`answered`). No mail is to blame."""
 
     name = "server_away"
     reason: str
+    answered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,6 @@ Outcome = Sent | Skipped | Refused | Broken | Unknown | ServerAway | Lost | Stop
 class SmtpError(Exception):
     """Carries the outcome that a conversation with the SMTP server has come to."""
 
-    def __init__(self, outcome: Refused | Broken | Unknown | ServerAway) -> None:
+    def __init__(self, outcome: Refused | Broken | Unknown | ServerAway | Stopped) -> None:
         super().__init__(outcome.reason)
         self.outcome = outcome

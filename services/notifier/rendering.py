@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from decimal import Decimal
 from email.headerregistry import Address
-from email.message import EmailMessage
-from email.policy import SMTP, SMTPUTF8, EmailPolicy
 from email.utils import format_datetime, parseaddr
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
@@ -22,21 +21,15 @@ from markupsafe import Markup, escape
 from services.notifier import cleaning
 from services.notifier.contents import Gathered, Mail, OrderShown
 from services.notifier.languages import LANGUAGES, Phrases, language_of
+from services.notifier.message import Header, compose, envelope_address, mailbox
 from shared.events import Recipient
 
 PREVIEW_CHARACTERS: Final = 120
 MAX_HEADER_URL_CHARACTERS: Final = 900
-# Where folding or an encoded word would break what machines read. 998 octets is the longest line (RFC 5322, 2.1.1).
-_NEVER_FOLDED: Final = frozenset({"message-id", "in-reply-to", "references", "list-unsubscribe"})
-
-
-class _MailPolicy(EmailPolicy):
-    """SMTP's policy, but the e-mail package folds a long token into encoded words (as told in odoo/odoo#289182), which breaks links."""
-
-    def fold_binary(self, name: str, value: str) -> bytes:
-        if name.lower() in _NEVER_FOLDED:
-            return f"{name}: {value}\r\n".encode("ascii")
-        return super().fold_binary(name, value)
+# The administrators' address: whoever clicked there would switch it off for all of them, and no login of theirs could switch it on.
+SHOP_MAILBOX: Final = "shop"
+MOMENTS_KEPT: Final = 1_024
+AMOUNTS_KEPT: Final = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +46,7 @@ class MailSettings:
     @property
     def address(self) -> str:
         """The envelope's sender."""
-        return _envelope_address(parseaddr(self.sender)[1])
+        return envelope_address(parseaddr(self.sender)[1])
 
     @property
     def domain(self) -> str:
@@ -100,6 +93,9 @@ class Renderer:
 
     def __init__(self, settings: MailSettings) -> None:
         self._settings = settings
+        self._address, self._domain, self._shop = settings.address, settings.domain, settings.shop
+        self._from = _mailbox(settings.sender)
+        self._reply_to: list[Header] = [("Reply-To", _mailbox(settings.reply_to))] if settings.reply_to else []
         environment = Environment(
             loader=PackageLoader("services.notifier"),
             autoescape=select_autoescape(enabled_extensions=("html.j2",)),
@@ -122,7 +118,7 @@ class Renderer:
         subject = _subject(mail, entries, phrases)
         context = {
             "language": babel.language,
-            "shop": self._settings.shop,
+            "shop": self._shop,
             "subject": subject,
             "phrases": phrases,
             "greeting": phrases.greeting.format(name=cleaning.one_line(mail.recipient.name)),
@@ -132,38 +128,43 @@ class Renderer:
             "order": _order_view(mail.order, phrases, babel),
             "links": links,
         }
-        message = self._message(mail, subject, links)
-        message.set_content(_printable_lines(self._text.render(context)), cte="quoted-printable")
-        message.add_alternative(self._html.render(context), subtype="html", cte="quoted-printable")
-        message.set_boundary(f"=_parley_{mail.id}")
-        return self.as_it_was(mail, bytes(message))
+        content = compose(
+            self._headers(mail, subject, links),
+            text=_printable_lines(self._text.render(context)),
+            html=self._html.render(context) + "\n",
+            boundary=f"=_parley_{mail.id}",
+            utf8=not (self._address.isascii() and envelope_address(mail.recipient.email).isascii()),
+        )
+        return self.as_it_was(mail, content)
 
     def as_it_was(self, mail: Mail, content: bytes) -> Rendered:
         """The mail with bytes that were rendered before."""
-        return Rendered(content, self._message_id(mail), _envelope_address(mail.recipient.email))
+        return Rendered(content, self._message_id(mail), envelope_address(mail.recipient.email))
 
     def _message_id(self, mail: Mail) -> str:
-        return f"<{mail.id}@{self._settings.domain}>"
+        return f"<{mail.id}@{self._domain}>"
 
-    def _message(self, mail: Mail, subject: str, links: Links) -> EmailMessage:
-        settings = self._settings
-        message = EmailMessage(policy=_policy(settings.address, mail.recipient.email))
-        root = f"<order-{_digest(mail.order_id, mail.person)}@{settings.domain}>"
-        message["From"] = _mailbox(*parseaddr(settings.sender))
-        message["To"] = _mailbox(mail.recipient.name, mail.recipient.email)
-        if settings.reply_to is not None:
-            message["Reply-To"] = _mailbox(*parseaddr(settings.reply_to))
-        message["Subject"] = subject
-        message["Date"] = format_datetime(mail.frozen_at)
-        message["Message-ID"] = self._message_id(mail)
-        message["In-Reply-To"] = root
-        message["References"] = root
-        message["Auto-Submitted"] = "auto-generated"
-        message["X-Auto-Response-Suppress"] = "All"
+    def _headers(self, mail: Mail, subject: str, links: Links) -> list[Header]:
+        root = f"<order-{_digest(mail.order_id, mail.person)}@{self._domain}>"
+        unsubscribe: list[Header] = []
         if links.unsubscribe is not None and len(links.unsubscribe) <= MAX_HEADER_URL_CHARACTERS:
-            message["List-Unsubscribe"] = f"<{links.unsubscribe}>"
-            message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
-        return message
+            unsubscribe = [
+                ("List-Unsubscribe", f"<{links.unsubscribe}>"),
+                ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
+            ]
+        return [
+            ("From", self._from),
+            ("To", mailbox(cleaning.one_line(mail.recipient.name), mail.recipient.email)),
+            *self._reply_to,
+            ("Subject", subject),
+            ("Date", format_datetime(mail.frozen_at)),
+            ("Message-ID", self._message_id(mail)),
+            ("In-Reply-To", root),
+            ("References", root),
+            ("Auto-Submitted", "auto-generated"),
+            ("X-Auto-Response-Suppress", "All"),
+            *unsubscribe,
+        ]
 
     def _links(self, recipient: Recipient, order: OrderShown) -> Links:
         """A guest's link carries its token in the fragment, which browsers send to nobody."""
@@ -173,7 +174,7 @@ class Renderer:
             thread_url = settings.guest_url or settings.thread_url
             fragment = f"#{quote(recipient.guest_token, safe='')}"
         unsubscribe = None
-        if settings.unsubscribe_url is not None:
+        if settings.unsubscribe_url is not None and recipient.person != SHOP_MAILBOX:
             unsubscribe = f"{settings.unsubscribe_url}?token={quote(recipient.unsubscribe_token, safe='')}"
         return Links(
             thread=thread_url.replace("{order_id}", quote(order.order_id, safe="")) + fragment,
@@ -228,7 +229,7 @@ def _preview(views: Sequence[EntryView]) -> str:
 def _order_view(order: OrderShown, phrases: Phrases, babel: Locale) -> dict[str, object]:
     rows = [
         {
-            "quantity": format_decimal(item.quantity, locale=babel),
+            "quantity": _quantity(item.quantity, babel),
             "name": cleaning.one_line(item.name) or cleaning.one_line(item.sku),
             "price": _money(item.price, order.currency, babel),
         }
@@ -239,16 +240,24 @@ def _order_view(order: OrderShown, phrases: Phrases, babel: Locale) -> dict[str,
     return {"heading": heading, "rows": rows, "more": more, "total": _money(order.total, order.currency, babel)}
 
 
+@lru_cache(maxsize=AMOUNTS_KEPT)
+def _quantity(quantity: int, babel: Locale) -> str:
+    return str(format_decimal(quantity, locale=babel))
+
+
+@lru_cache(maxsize=AMOUNTS_KEPT)
 def _money(amount: str, currency: str, babel: Locale) -> str:
     return str(format_currency(Decimal(amount), currency, locale=babel))
 
 
+@lru_cache(maxsize=MOMENTS_KEPT)
 def _moment(moment: datetime, babel: Locale, time_zone: tzinfo) -> str:
     local = moment.astimezone(time_zone)
     date, time = format_date(local, "medium", locale=babel), format_time(local, "short", locale=babel)
     return f"{date}, {time} {local.tzname()}"
 
 
+@lru_cache(maxsize=256)
 def _babel_locale(locale: str) -> Locale:
     """How dates and money are written: the region's way where Babel knows it, else the language's."""
     language = language_of(locale)
@@ -276,27 +285,9 @@ def _printable_lines(text: str) -> str:
     return "\n".join(line.rstrip() for line in text.split("\n")).strip("\n") + "\n"
 
 
-def _policy(*addresses: str) -> EmailPolicy:
-    """Headers in ASCII, but where an address has no ASCII form they are UTF-8, and the server must have SMTPUTF8."""
-    base = SMTP if all(_envelope_address(address).isascii() for address in addresses) else SMTPUTF8
-    return _MailPolicy(linesep=base.linesep, utf8=base.utf8, raise_on_defect=False)
-
-
-def _mailbox(name: str, address: str) -> Address:
-    local, _, domain = address.rpartition("@")
-    return Address(display_name=cleaning.one_line(name), username=local, domain=_ascii_domain(domain))
-
-
-def _envelope_address(address: str) -> str:
-    local, _, domain = address.rpartition("@")
-    return f"{local}@{_ascii_domain(domain)}"
-
-
-def _ascii_domain(domain: str) -> str:
-    try:
-        return domain.encode("idna").decode("ascii")
-    except UnicodeError:
-        return domain
+def _mailbox(written: str) -> Address:
+    name, address = parseaddr(written)
+    return mailbox(cleaning.one_line(name), address)
 
 
 def _digest(*parts: str) -> str:

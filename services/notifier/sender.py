@@ -1,4 +1,4 @@
-"""Sends the mails that are due: leases them one by one, sends several at a time, and stores what became of each."""
+"""Sends the mails that are due: leases as many as may be under way, sends them side by side, and stores what became of each."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -22,6 +22,8 @@ log = structlog.get_logger(__name__)
 
 LEDGER_PAUSE_S: Final = 1.0
 MARK_PAUSE_S: Final = 0.2
+# A server that is not there costs nothing to look for; one that says no may count how often it was asked.
+KNOCK_EVERY_S: Final = 3.0
 LAST_WORDS_S: Final = 2.0
 
 
@@ -84,20 +86,30 @@ class Sender:
 
     async def _lease_and_send(self) -> None:
         while not self._stopping.is_set():
+            free = await self._free_slots()
+            due = await self._next_due(at_most=free)
+            for _ in range(free - len(due)):
+                self._slots.release()
+            for sending in due:
+                task = asyncio.create_task(self._carry(sending), name=f"mail {sending.lease.mail_id}")
+                self._under_way[task] = sending
+                task.add_done_callback(self._done)
+
+    async def _free_slots(self) -> int:
+        """Waits until a mail more may be under way, and takes all slots that are free."""
+        await self._slots.acquire()
+        taken = 1
+        while not self._slots.locked():
             await self._slots.acquire()
-            sending = await self._next_due()
-            if sending is None:
-                return
-            task = asyncio.create_task(self._carry(sending), name=f"mail {sending.lease.mail_id}")
-            self._under_way[task] = sending
-            task.add_done_callback(self._done)
+            taken += 1
+        return taken
 
     def _done(self, task: asyncio.Task[None]) -> None:
         del self._under_way[task]
         self._slots.release()
 
-    async def _next_due(self) -> Sending | None:
-        """Waits for a due mail and leases it; None when stopping. The event is cleared before looking, so no wake-up is lost."""
+    async def _next_due(self, *, at_most: int) -> list[Sending]:
+        """Waits for due mails and leases them; none when stopping. The event is cleared before looking, so no wake-up is lost."""
         while not self._stopping.is_set():
             server_pause_s = self._server_back_at - _now()
             if server_pause_s > 0:
@@ -105,19 +117,22 @@ class Sender:
                 continue
             self._woken.clear()
             asked_at = _now()
-            lease = await self._lease()
-            if lease is not None:
-                return Sending(lease=lease, lease_ends_at=asked_at + self._limits.lease_s)
+            leases = await self._lease(at_most)
+            if leases:
+                return [Sending(lease=lease, lease_ends_at=asked_at + self._limits.lease_s) for lease in leases]
             await _wait(self._woken, self._limits.poll_s)
-        return None
+        return []
 
-    async def _lease(self) -> Lease | None:
+    async def _lease(self, at_most: int) -> list[Lease]:
         try:
-            return await self._mails.lease()
+            return await self._mails.lease_some(at_most)
         except PyMongoError as error:
             log.warning("ledger_away", error=type(error).__name__)
-            await _wait(self._stopping, LEDGER_PAUSE_S)
-            return None
+        except Exception:
+            # Whatever it is, it must not end the sending: what was leased comes back when its lease ends.
+            log.exception("lease_defect")
+        await _wait(self._stopping, LEDGER_PAUSE_S)
+        return []
 
     async def _look_around(self) -> None:
         """Once a poll: takes back ended leases, hangs up idle connections, and says how late the oldest mail is."""
@@ -151,7 +166,8 @@ class Sender:
                 raise
             except Exception as error:
                 log.exception("mail_defect", mail_id=sending.lease.mail_id)
-                outcome = Defect(type(error).__name__)
+                reason = type(error).__name__
+                outcome = Unknown(f"defect: {reason}") if sending.data_begun else Defect(reason)
             sending.must_end = True
             self._watch_server(outcome)
             await self._store(sending, outcome)
@@ -169,14 +185,15 @@ class Sender:
         return outcome
 
     def _watch_server(self, outcome: Outcome) -> None:
-        """A server that is away pauses all sending, a little longer each time; any answer from it ends that."""
+        """A server that is away is looked for every few seconds; one that lets nobody in, less and less often. Any mail it takes ends that."""
         if not isinstance(outcome, ServerAway):
             if isinstance(outcome, Sent | Refused | Unknown):
                 self._server_failures = 0
                 self._metrics.server_up.set(1)
         elif _now() >= self._server_back_at:
             self._server_failures += 1
-            self._server_back_at = _now() + self._limits.server_pauses.after(self._server_failures)
+            pause_s = self._limits.server_pauses.after(self._server_failures)
+            self._server_back_at = _now() + (pause_s if outcome.answered else min(pause_s, KNOCK_EVERY_S))
             self._metrics.server_up.set(0)
             log.error("smtp_server_away", reason=outcome.reason, failures=self._server_failures)
 

@@ -25,7 +25,8 @@ def _host_name() -> str:
 class Settings(CommonSettings):
     """The mail server, the links in the mails, and how patient the sender is.
 
-    `mail_delay` gathers a burst into one mail (seconds; 0 sends at once). `thread_url` and `guest_url` (by default the same) hold
+    `mail_delay` gathers a burst into one mail (seconds; 0 sends at once). One person gets at most `mail_limit` mails in
+    `mail_limit_window_s` (0: any number); what is over waits and gathers, only dispute steps may go up to twice as often. `thread_url` and `guest_url` (by default the same) hold
     `{order_id}`; a guest's token is appended to the latter as its fragment. `unsubscribe_url` gets `?token=…`.
     """
 
@@ -47,6 +48,8 @@ class Settings(CommonSettings):
     mail_from: str
     mail_reply_to: str | None = None
     mail_delay: float = Field(default=20, ge=0, le=86_400)
+    mail_limit: int = Field(default=60, ge=0)
+    mail_limit_window_s: Seconds = 3_600
     mail_time_zone: str = "UTC"
     thread_url: str | None = Field(default=None, validate_default=True)
     guest_url: str | None = None
@@ -59,7 +62,7 @@ class Settings(CommonSettings):
     first_pause_s: Seconds = 1.0
     longest_pause_s: Seconds = 900
     give_up_h: float = Field(default=48, gt=0)
-    prefetch: int = Field(default=32, ge=1, le=1_000)
+    prefetch: int = Field(default=128, ge=1, le=1_000)
 
     @field_validator("smtp_user", "smtp_password", "mail_reply_to", "guest_url", "unsubscribe_url", mode="before")
     @classmethod

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -11,8 +12,14 @@ import aiosmtplib
 from pydantic import SecretStr
 
 from services.notifier.outcomes import Broken, Refused, ServerAway, SmtpError, Unknown
+from services.notifier.wire import Reply, Wire
 
 CLOSING: Final = 421
+ACCEPTED: Final = 250
+GO_ON: Final = 354
+# OK, and: not local, will be forwarded (RFC 5321, 4.2.3).
+TAKEN: Final = frozenset({ACCEPTED, 251})
+EXTENSIONS: Final = ("size", "smtputf8", "pipelining")
 QUIT_LIMIT_S: Final = 1.0
 MAX_REPLY_CHARACTERS: Final = 300
 NO_SUCH_ADDRESS: Final = 553
@@ -20,7 +27,6 @@ NO_SUCH_ADDRESS: Final = 553
 AUTHENTICATION_CODES: Final = frozenset({530, 534, 535, 538})
 
 _PLAIN = re.compile(r"[^\s<>\x00-\x1f\x7f@]+@[^\s<>\x00-\x1f\x7f@]+")
-_ADDRESS = re.compile(r"\S+@\S+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +63,15 @@ class Server:
                 await _greet(client)
         except aiosmtplib.SMTPResponseException as error:
             client.close()
-            raise SmtpError(ServerAway(f"{error.code} {without_addresses(error.message)}")) from None
+            away = ServerAway(f"{error.code} {without_addresses(error.message)}", answered=True)
+            raise SmtpError(away) from None
         except (aiosmtplib.SMTPException, OSError) as error:
             client.close()
             raise SmtpError(ServerAway(f"{type(error).__name__} {without_addresses(str(error))}")) from None
         except BaseException:
             client.close()
             raise
-        return Connection(client)
+        return _handed_over(client, limit_s=self.limit_s)
 
     def _client(self) -> aiosmtplib.SMTP:
         """The library's own defaults would look this host's name up in DNS, and upgrade to TLS only where that is offered."""
@@ -91,97 +98,125 @@ async def _greet(client: aiosmtplib.SMTP) -> None:
         await client.helo()
 
 
+def _handed_over(client: aiosmtplib.SMTP, *, limit_s: float) -> "Connection":
+    """Raises SmtpError (ServerAway) where the server has hung up already."""
+    if client.transport is None:
+        raise SmtpError(ServerAway("the server hung up"))
+    extensions = frozenset(name for name in EXTENSIONS if client.supports_extension(name))
+    return Connection(Wire(client.transport), extensions, limit_s=limit_s)
+
+
 class Connection:
     """One connection, for one mail after another. After anything irregular it is dropped: what it says next may answer what was asked before."""
 
-    def __init__(self, client: aiosmtplib.SMTP) -> None:
-        self._client = client
-        self._dropped = False
+    def __init__(self, wire: Wire, extensions: frozenset[str], *, limit_s: float) -> None:
+        self._wire, self._extensions, self._limit_s = wire, extensions, limit_s
         self.mails = 0
         self.used_at = time.monotonic()
 
     @property
     def is_open(self) -> bool:
-        return not self._dropped and self._client.is_connected
+        return self._wire.is_open
 
     async def offer(self, envelope: Envelope) -> None:
         """MAIL and RCPT. Raises SmtpError (Refused, Broken, ServerAway)."""
         try:
-            options, encoding = self._mail_options(envelope)
-            await self._client.mail(envelope.sender, options=options, encoding=encoding)
-            await self._client.rcpt(envelope.recipient, encoding=encoding)
-        except aiosmtplib.SMTPResponseException as error:
-            await self._after_refusal(error.code)
-            raise SmtpError(refusal(error.code, error.message)) from None
-        except (ValueError, aiosmtplib.SMTPNotSupported):
-            await self.reset()
+            commands = self._commands(envelope)
+        except ValueError:
             raise SmtpError(Refused(NO_SUCH_ADDRESS, "the address cannot be said to this server")) from None
-        except (aiosmtplib.SMTPException, OSError) as error:
+        pipelines = "pipelining" in self._extensions
+        try:
+            for together in [b"".join(commands)] if pipelines else commands:
+                replies = await self._wire.ask(together, replies=together.count(b"\r\n"), limit_s=self._limit_s)
+                await self._require_taken(replies)
+        except OSError as error:
             self.drop()
             raise SmtpError(Broken(type(error).__name__)) from None
-        except BaseException:
+        except asyncio.CancelledError:
             self.drop()
             raise
 
-    def _mail_options(self, envelope: Envelope) -> tuple[list[str], str]:
-        """Raises ValueError for an address out of which the library would quietly make another one."""
+    async def _require_taken(self, replies: Sequence[Reply]) -> None:
+        """Raises SmtpError for the first reply that is none of the expected ones."""
+        for reply in replies:
+            if reply.code not in TAKEN:
+                await self._after_refusal(reply.code)
+                raise SmtpError(refusal(reply.code, reply.text))
+
+    def _commands(self, envelope: Envelope) -> list[bytes]:
+        """Raises ValueError for what is no address, or needs SMTPUTF8 where the server does not have it."""
         if not (_PLAIN.fullmatch(envelope.sender) and _PLAIN.fullmatch(envelope.recipient)):
             raise ValueError("not an address")
-        size = [f"SIZE={envelope.size_bytes}"] if self._client.supports_extension("size") else []
-        if not envelope.needs_utf8:
-            return size, "ascii"
-        if not self._client.supports_extension("smtputf8"):
-            raise aiosmtplib.SMTPNotSupported("SMTPUTF8")
-        return [*size, "SMTPUTF8", "BODY=8BITMIME"], "utf-8"
+        options = f" SIZE={envelope.size_bytes}" if "size" in self._extensions else ""
+        if envelope.needs_utf8:
+            if "smtputf8" not in self._extensions:
+                raise ValueError("no SMTPUTF8")
+            options += " SMTPUTF8 BODY=8BITMIME"
+        mail, rcpt = f"MAIL FROM:<{envelope.sender}>{options}\r\n", f"RCPT TO:<{envelope.recipient}>\r\n"
+        return [mail.encode(), rcpt.encode()]
 
     async def transmit(self, content: bytes, *, limit_s: float) -> str:
         """DATA, after `offer`: what the server said when it accepted. Raises SmtpError (Refused, Unknown)."""
         self.mails += 1
         try:
-            response = await self._client.data(content, timeout=limit_s)
-        except aiosmtplib.SMTPResponseException as error:
-            await self._after_refusal(error.code)
-            raise SmtpError(refused_content(error.code, error.message)) from None
-        except (aiosmtplib.SMTPException, OSError) as error:
+            (reply,) = await self._wire.ask(b"DATA\r\n", replies=1, limit_s=limit_s)
+            if reply.code == GO_ON:
+                (reply,) = await self._wire.ask(_stuffed(content), replies=1, limit_s=limit_s)
+        except OSError as error:
             self.drop()
             raise SmtpError(Unknown(type(error).__name__)) from None
-        except BaseException:
+        except asyncio.CancelledError:
             self.drop()
             raise
-        return without_addresses(f"{response.code} {response.message}")
+        if reply.code != ACCEPTED:
+            await self._after_refusal(reply.code)
+            raise SmtpError(refused_content(reply.code, reply.text))
+        return without_addresses(f"{reply.code} {reply.text}")
 
     async def reset(self) -> None:
         """Takes back an offered mail, so that the connection can carry another."""
         try:
-            await self._client.rset()
-        except (aiosmtplib.SMTPException, OSError):
+            (reply,) = await self._wire.ask(b"RSET\r\n", replies=1, limit_s=self._limit_s)
+        except OSError:
             self.drop()
-        except BaseException:
+        except asyncio.CancelledError:
             self.drop()
             raise
+        else:
+            if reply.code != ACCEPTED:
+                self.drop()
 
     async def _after_refusal(self, code: int) -> None:
-        """421 announces that the server hangs up, which the library does not act on; other than 4xx and 5xx is out of step."""
+        """421 announces that the server hangs up; other than 4xx and 5xx is out of step."""
         if code == CLOSING or not _says_no(code):
             self.drop()
         else:
             await self.reset()
 
     def drop(self) -> None:
-        self._dropped = True
-        self._client.close()
+        self._wire.close()
 
     async def quit(self) -> None:
-        with contextlib.suppress(aiosmtplib.SMTPException, OSError):
-            async with asyncio.timeout(QUIT_LIMIT_S):
-                await self._client.quit()
+        with contextlib.suppress(OSError):
+            await self._wire.ask(b"QUIT\r\n", replies=1, limit_s=QUIT_LIMIT_S)
         self.drop()
+
+
+def _stuffed(content: bytes) -> bytes:
+    """The mail with its final dot; a line of its own that begins with one gets a second (RFC 5321, 4.5.2)."""
+    stuffed = content.replace(b"\n.", b"\n..")
+    return (
+        (b"." if stuffed.startswith(b".") else b"")
+        + stuffed
+        + (b"" if stuffed.endswith(b"\r\n") else b"\r\n")
+        + b".\r\n"
+    )
 
 
 def refusal(code: int, text: str) -> Refused | ServerAway | Broken:
     """What an unexpected answer to MAIL or RCPT means. Goes by the code: the library's classes say only which command it was."""
     if code in AUTHENTICATION_CODES:
-        return ServerAway(f"{code} {without_addresses(text)}")
+        return ServerAway(f"{code} {without_addresses(text)}", answered=True)
     if _says_no(code):
         return Refused(code, without_addresses(text))
     return Broken(f"unexpected answer {code}")
@@ -198,4 +233,5 @@ def _says_no(code: int) -> bool:
 
 def without_addresses(text: str) -> str:
     """A server's answer as it may stand in logs and in the ledger: one short line, addresses taken out."""
-    return _ADDRESS.sub("(address)", " ".join(text.split()))[:MAX_REPLY_CHARACTERS]
+    words = ("(address)" if "@" in word else word for word in text.split())
+    return " ".join(words)[:MAX_REPLY_CHARACTERS]

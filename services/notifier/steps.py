@@ -27,7 +27,9 @@ FORGET: Final[Stage] = {
     "order": "$$REMOVE",
     "rendered": "$$REMOVE",
 }
-AT_REST: Final[Stage] = {"alive": "$$REMOVE", "wake_at": "$$REMOVE", "ended_at": "$$NOW"}
+# Nothing was sent, so it does not count among the mails that the person has got.
+UNCOUNTED: Final[Stage] = {"counted_at": "$$REMOVE"}
+AT_REST: Final[Stage] = {"alive": "$$REMOVE", "wake_at": "$$REMOVE", "lease_id": "$$REMOVE", "ended_at": "$$NOW"}
 
 
 def in_s(seconds: float) -> Stage:
@@ -83,12 +85,14 @@ def close_full() -> list[Stage]:
     return [{"$set": {"state": "pending", "wake_at": "$$NOW", "history": history("full")}}]
 
 
-def lease(*, lease_s: float, holder: str) -> list[Stage]:
-    """Freezes the mail and gives it to one sender for a time, under a new fence number."""
+def lease(*, lease_s: float, holder: str, lease_id: str) -> list[Stage]:
+    """Freezes the mail and gives it to one sender for a time, under a new fence number. Mails leased together share the `lease_id`."""
     return [
         {
             "$set": {
                 "state": "leased",
+                "lease_id": lease_id,
+                "counted_at": "$$NOW",
                 "fence": {"$add": ["$fence", 1]},
                 "due_at": "$wake_at",
                 "wake_at": in_s(lease_s),
@@ -110,15 +114,17 @@ def sent(*, reply: str) -> list[Stage]:
 
 
 def skipped(*, why: str) -> list[Stage]:
-    return [{"$set": {"state": "skipped", **AT_REST, "history": history("skipped", why=why)}}, {"$set": FORGET}]
+    return [
+        {"$set": {"state": "skipped", **AT_REST, **UNCOUNTED, "history": history("skipped", why=why)}},
+        {"$set": FORGET},
+    ]
 
 
 def failed(*, code: int | None, text: str) -> list[Stage]:
     """Ends where an operator sees it, with all that another try would need."""
     error = {"code": literal(code), "text": literal(text)}
-    return [
-        {"$set": {"state": "failed", **AT_REST, "error": error, "history": history("failed", code=code, text=text)}}
-    ]
+    said = history("failed", code=code, text=text)
+    return [{"$set": {"state": "failed", **AT_REST, **UNCOUNTED, "error": error, "history": said}}]
 
 
 def put_back(*, code: int | None, text: str, pause_s: float, give_up_s: float) -> list[Stage]:
@@ -134,6 +140,7 @@ def put_back(*, code: int | None, text: str, pause_s: float, give_up_s: float) -
                 "ended_at": _if(given_up, "$$NOW", "$$REMOVE"),
                 "failing_since": since,
                 "attempts": {"$add": [{"$ifNull": ["$attempts", 0]}, 1]},
+                **UNCOUNTED,
                 "error": {"code": literal(code), "text": literal(text)},
                 "history": history("put_back", code=code, text=text),
             }
@@ -142,8 +149,9 @@ def put_back(*, code: int | None, text: str, pause_s: float, give_up_s: float) -
 
 
 def released(*, why: str) -> list[Stage]:
-    """As if it had not been leased: due now, and no attempt has been made."""
-    return [{"$set": {"state": "pending", "wake_at": "$$NOW", "history": history("released", why=why)}}]
+    """As if it had not been leased: due since it was due, and no attempt has been made."""
+    since = {"$ifNull": ["$due_at", "$$NOW"]}
+    return [{"$set": {"state": "pending", "wake_at": since, "history": history("released", why=why)}}]
 
 
 def retried() -> list[Stage]:
