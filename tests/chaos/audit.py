@@ -1,18 +1,26 @@
-"""The audit after quiescence: what was attempted and answered, against what is stored, announced and mailed."""
+"""The audit after quiescence: what was attempted and answered, against what is stored and announced."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from services.threads import audit as threads_audit
 from shared import topology
 from shared.mongo import Database
+from tests.chaos import mails
 from tests.chaos.ledger import Ledger
+from tests.chaos.mails import MailFigures
+from tests.chaos.poison import Poison
 from tests.servers.parley import Parley
 
 Document = dict[str, Any]
+
+ACCEPTED: Final = (201, 202)
+SIDES: Final = ("customer", "seller", "shop")
+# Events that tell of no entry: they may come any number of times.
+WITHOUT_ENTRY: Final = ("parley.thread.read.v1",)
 
 
 @dataclass
@@ -24,121 +32,140 @@ class Verdict:
     ghosts: list[str] = field(default_factory=list)
     disorder: list[str] = field(default_factory=list)
     other: list[str] = field(default_factory=list)
-    mails: int = 0
-    duplicate_mails: int = 0
-    ambiguous: int = 0
     entries: int = 0
+    mails: MailFigures = field(default_factory=MailFigures)
 
     @property
     def is_clean(self) -> bool:
         return not (self.lost or self.doubled or self.ghosts or self.disorder or self.other)
 
 
-async def audit(
-    parley: Parley, *, ledger: Ledger, threads: Database, notifier: Database, events: list[Document], poison: int
-) -> Verdict:
+@dataclass(frozen=True)
+class Evidence:
+    """What the audit looks at. `peaceful` is a run without faults, in which nothing may have been ambiguous."""
+
+    parley: Parley
+    ledger: Ledger
+    threads: Database
+    notifier: Database
+    events: Sequence[Document]
+    poison: Poison
+    peaceful: bool
+
+
+async def audit(evidence: Evidence) -> Verdict:
     verdict = Verdict()
-    entries = await threads["entries"].find().sort([("order_id", 1), ("seq", 1)]).to_list()
+    lines = list(evidence.ledger.lines())
+    entries = await evidence.threads["entries"].find().sort([("order_id", 1), ("seq", 1)]).to_list()
     verdict.entries = len(entries)
-    _posts(verdict, ledger, entries)
-    _announced(verdict, entries, events)
-    await _mailed(verdict, entries, notifier, parley)
-    await _queues(verdict, parley, poison)
-    audited = await threads_audit.audit(threads, now=datetime.now(UTC))
+    _posts(verdict, lines, entries)
+    verdict.other += _announced(entries, evidence.events)
+    verdict.other += _recounted(entries, await evidence.threads["threads"].find().to_list())
+    stored_mails = await evidence.notifier["mails"].find().to_list()
+    verdict.mails, wrong = mails.audit(
+        entries, stored_mails, evidence.parley.smtp.received, reads=_reads(lines), peaceful=evidence.peaceful
+    )
+    verdict.other += wrong
+    verdict.other += await _queues(evidence)
+    audited = await threads_audit.audit(evidence.threads, now=datetime.now(UTC))
     verdict.other += [f"{finding.order_id}: {finding.what}" for finding in audited.findings]
-    unfinished = await threads["entries"].count_documents({"unfinished": True})
-    if unfinished:
+    if unfinished := await evidence.threads["entries"].count_documents({"unfinished": True}):
         verdict.other.append(f"{unfinished} unfinished entries")
     return verdict
 
 
-def _posts(verdict: Verdict, ledger: Ledger, entries: list[Document]) -> None:
-    """accepted ⊆ stored ⊆ attempted, each once, after what its author had seen and after the post that it names."""
-    attempts: dict[str, Document] = {}
-    accepted: dict[str, Document] = {}
-    for line in ledger.lines():
-        if line["what"] == "attempt" and line["path"].endswith("/messages"):
-            attempts[line["text"]] = line
-        elif line["what"] == "answer" and line["status"] in (201, 202):
-            accepted[line["key"]] = line
+def _posts(verdict: Verdict, lines: Sequence[Document], entries: Sequence[Document]) -> None:
+    """accepted ⊆ stored ⊆ attempted, each once, below what its author had seen and below the post that it names."""
+    attempts = {line["text"]: line for line in lines if _is_attempt(line) and line["path"].endswith("/messages")}
+    posted = {attempt["key"] for attempt in attempts.values()}
+    accepted = {line["key"]: line for line in lines if line["what"] == "answer" and line["status"] in ACCEPTED}
     stored = Counter(entry["text"] for entry in entries if entry["kind"] == "text")
-    places = {entry["_id"]: (entry["order_id"], entry["seq"]) for entry in entries}
+    places = {entry["_id"]: entry["seq"] for entry in entries}
     verdict.doubled += [text for text, count in stored.items() if count > 1]
     verdict.ghosts += [text for text in stored if text not in attempts]
     verdict.lost += [text for text, attempt in attempts.items() if attempt["key"] in accepted and text not in stored]
     verdict.lost += [
-        f"id of {line['key']}"
-        for line in accepted.values()
-        if line["id"] and line["id"] not in places and _is_post(line, attempts)
+        f"id of {key}" for key, line in accepted.items() if key in posted and line["id"] and line["id"] not in places
     ]
     for entry in entries:
         attempt = attempts.get(entry["text"] or "")
-        if attempt is None or entry["kind"] != "text":
-            continue
-        if entry["seq"] <= attempt["seen"]:
-            verdict.disorder.append(
-                f"{entry['text']}: at {entry['seq']}, above {attempt['seen']} which its author had seen"
-            )
-        before = places.get(attempt["after"] or "")
-        if before is not None and before[1] > entry["seq"]:
-            verdict.disorder.append(f"{entry['text']}: before the post that it names")
+        if attempt is not None and entry["kind"] == "text":
+            verdict.disorder += _out_of_order(entry, attempt, places)
 
 
-def _is_post(line: Document, attempts: dict[str, Document]) -> bool:
-    return any(attempt["key"] == line["key"] for attempt in attempts.values())
+def _out_of_order(entry: Document, attempt: Document, places: dict[str, int]) -> list[str]:
+    wrong = []
+    if entry["order_id"] != attempt["order"]:
+        wrong.append(f"{entry['text']}: in {entry['order_id']} instead of {attempt['order']}")
+    if entry["seq"] <= attempt["seen"]:
+        wrong.append(f"{entry['text']}: at {entry['seq']}, above {attempt['seen']} which its author had seen")
+    if places.get(attempt["after"] or "", 0) > entry["seq"]:
+        wrong.append(f"{entry['text']}: before the post that it names")
+    return wrong
 
 
-def _announced(verdict: Verdict, entries: Iterable[Document], events: list[Document]) -> None:
-    announced = {event["id"] for event in events if event["type"] != "parley.thread.read.v1"}
-    stored = {entry["_id"] for entry in entries}
-    verdict.other += [f"never announced: {each}" for each in stored - announced]
-    verdict.other += [f"announced and not stored: {each}" for each in announced - stored]
+def _is_attempt(line: Document) -> bool:
+    return bool(line["what"] == "attempt")
 
 
-async def _mailed(verdict: Verdict, entries: list[Document], notifier: Database, parley: Parley) -> None:
-    """Each due mail at least once, and more often only where the ledger says ambiguous, with the same Message-ID."""
-    mails = await notifier["mails"].find().to_list()
-    taken = {key for mail in mails for key in mail["taken"]}
-    for entry in entries:
-        order, author = entry["order_id"], entry["author"]["side"]
-        number = order.removeprefix("o-")
-        due = {"customer": f"customer:c-{number}", "seller": f"seller:s-{int(number) % 2}"}
-        for side, person in due.items():
-            if side != author and f"{entry['_id']}|{person}" not in taken:
-                verdict.other.append(f"never mailed: {entry['_id']} to {person}")
-    received: dict[str, set[bytes]] = defaultdict(set)
-    times: Counter[str] = Counter()
-    for each in parley.smtp.received:
-        message_id = str(each.message["Message-ID"])
-        if each.accepted or each.answer is None:
-            times[message_id] += 1
-            received[message_id].add(each.content)
-    for mail in mails:
-        _check_mail(verdict, mail, times)
-    verdict.mails = len(times)
-    verdict.duplicate_mails = sum(count - 1 for count in times.values())
-    verdict.ambiguous = sum(bool(mail.get("ambiguities")) for mail in mails)
-    verdict.other += [
-        f"other bytes under one Message-ID: {each}" for each, bodies in received.items() if len(bodies) > 1
+def _reads(lines: Iterable[Document]) -> dict[tuple[str, str], int]:
+    """By order and side: the newest entry that anybody there has asked to be marked as read."""
+    reads: dict[tuple[str, str], int] = defaultdict(int)
+    for line in lines:
+        if _is_attempt(line) and line["path"].endswith("/read"):
+            place = (line["order"], line["person"].partition("-")[0])
+            reads[place] = max(reads[place], line["seen"])
+    return reads
+
+
+def _announced(entries: Sequence[Document], events: Sequence[Document]) -> list[str]:
+    """Each entry by exactly one event id, and each id by an entry; every copy says what is stored."""
+    told = [event for event in events if event["type"] not in WITHOUT_ENTRY]
+    announced = {event["id"] for event in told}
+    stored = {entry["_id"]: entry for entry in entries}
+    wrong = [f"never announced: {each}" for each in stored.keys() - announced]
+    wrong += [f"announced and not stored: {each}" for each in announced - stored.keys()]
+    return wrong + [
+        f"announced otherwise than stored: {event['id']}"
+        for event in told
+        if event["id"] in stored and _said(event) != _kept(stored[event["id"]])
     ]
 
 
-def _check_mail(verdict: Verdict, mail: Document, times: Counter[str]) -> None:
-    state, message_id = mail["state"], mail.get("message_id")
-    count = times[str(message_id)] if message_id else 0
-    if state not in ("sent", "skipped"):
-        verdict.other.append(f"mail {mail['_id']} ended as {state}")
-    if state == "sent" and count == 0:
-        verdict.other.append(f"mail {mail['_id']} is marked sent and never came")
-    if count > 1 and not mail.get("ambiguities"):
-        verdict.other.append(f"mail {mail['_id']} came {count} times and was never ambiguous")
+def _said(event: Document) -> tuple[object, ...]:
+    entry = event["data"]["entry"]
+    return entry["seq"], entry.get("text"), datetime.fromisoformat(entry["committed_at"])
 
 
-async def _queues(verdict: Verdict, parley: Parley, poison: int) -> None:
+def _kept(entry: Document) -> tuple[object, ...]:
+    return entry["seq"], entry["text"], entry["committed_at"]
+
+
+def _recounted(entries: Sequence[Document], threads: Sequence[Document]) -> list[str]:
+    """Each inbox's unread number, counted from the log: what others have written above its mark."""
+    logs: dict[str, list[Document]] = defaultdict(list)
+    for entry in entries:
+        logs[entry["order_id"]].append(entry)
+    wrong = []
+    for thread in threads:
+        for side in SIDES:
+            mark = (thread.get("marks") or {}).get(side) or {"seq": 0}
+            above = [entry for entry in logs[thread["_id"]] if entry["seq"] > mark["seq"]]
+            counted = sum(entry["author"]["side"] != side for entry in above)
+            if (kept := thread["unread"][side]) != counted:
+                wrong.append(f"{thread['_id']}: {kept} unread for {side}, and {counted} when counted")
+    return wrong
+
+
+async def _queues(evidence: Evidence) -> list[str]:
+    """Work queues are empty; dead letters are the poison, all of it and nothing else. A dead letter may be there twice."""
+    wrong = []
+    vhost, poison = evidence.parley.vhost, evidence.poison
     for queue in topology.WORK_QUEUES:
-        depth, dead = await parley.vhost.depth(queue), await parley.vhost.depth(topology.dead_queue(queue))
-        wanted = poison if queue == topology.ORDERS_QUEUE else 0
-        if depth:
-            verdict.other.append(f"{depth} messages left in {queue}")
-        if dead != wanted:
-            verdict.other.append(f"{dead} dead letters of {queue}, and {wanted} were poison")
+        if depth := await vhost.depth(queue):
+            wrong.append(f"{depth} messages left in {queue}")
+        dead = {str(message.message_id) for message in await vhost.take_all(topology.dead_queue(queue))}
+        injected = poison.injected[queue]
+        wrong += [f"dead in {queue}, and no poison: {each}" for each in sorted(dead - injected - poison.perhaps)]
+        wrong += [f"poison of {queue} that is not dead: {each}" for each in sorted(injected - dead)]
+    return wrong

@@ -12,7 +12,9 @@ import aiohttp
 from tests.chaos.ledger import Ledger
 from tests.e2e.client import Answer, Client
 
-ANSWER_LIMIT_S = 8.0
+ANSWER_LIMIT_S = 5.0
+# A gateway that did not answer is left alone for so long, as a load balancer does.
+AVOID_S = 5.0
 REPEAT_PAUSE_S = 0.2
 DONE = (200, 201, 202)
 
@@ -27,13 +29,24 @@ class Person:
     orders: Sequence[str]
     seen: dict[str, int] = field(default_factory=dict)
     last_post: dict[str, str] = field(default_factory=dict)
+    avoided: dict[int, float] = field(default_factory=dict)
+
+    def gateway(self, chance: random.Random) -> int:
+        """The number of a gateway that answered when last asked; any, where none did."""
+        now = time.monotonic()
+        good = [number for number in range(len(self.gateways)) if self.avoided.get(number, 0) < now]
+        return chance.choice(good or range(len(self.gateways)))
+
+    def did_not_answer(self, gateway: int) -> None:
+        self.avoided[gateway] = time.monotonic() + AVOID_S
 
 
 @dataclass
 class Figures:
-    """What the clients saw; `longest_silence_s` is the longest time in which nobody got any answer from any gateway."""
+    """What the clients saw: `accepted` writes, of which `posts` are messages; `longest_silence_s` is the longest time in which nobody got any answer from any gateway."""
 
     accepted: int = 0
+    posts: int = 0
     refused: int = 0
     repeated: int = 0
     longest_silence_s: float = 0.0
@@ -82,14 +95,8 @@ class Load:
             person.last_post[order] = answer.body["command_id"]
 
     async def _read(self, person: Person, order: str) -> None:
-        client = self._chance.choice(person.gateways)
-        try:
-            async with asyncio.timeout(ANSWER_LIMIT_S):
-                page = await client.get(f"/v1/orders/{order}/messages?limit=20")
-        except (aiohttp.ClientError, TimeoutError):
-            return
-        self.figures.answered()
-        if page.status != 200 or not page.body["items"]:
+        page = await self._try(person, "GET", f"/v1/orders/{order}/messages?limit=20")
+        if page is None or page.status != 200 or not page.body["items"]:
             return
         newest = page.body["last_seq"]
         person.seen[order] = max(person.seen.get(order, 0), newest)
@@ -122,26 +129,33 @@ class Load:
             after=body.get("after"),
         )
         while True:
-            answer = await self._try(self._chance.choice(person.gateways), method, path, body, key)
+            answer = await self._try(person, method, path, body, key)
             if answer is not None and answer.status < 500:
-                self._count(answer)
+                self._count(answer, is_post=path.endswith("/messages"))
                 self._ledger.write("answer", key=key, status=answer.status, id=_id(answer))
                 return answer
             self.figures.repeated += 1
             await asyncio.sleep(REPEAT_PAUSE_S)
 
-    async def _try(self, client: Client, method: str, path: str, body: dict[str, Any], key: str) -> Answer | None:
+    async def _try(
+        self, person: Person, method: str, path: str, body: dict[str, Any] | None = None, key: str | None = None
+    ) -> Answer | None:
+        """The answer of one gateway, None where there was none in time."""
+        gateway = person.gateway(self._chance)
+        headers = {} if key is None else {"Idempotency_Key": key}
         try:
             async with asyncio.timeout(ANSWER_LIMIT_S):
-                answer = await client.call(method, path, body, Idempotency_Key=key)
+                answer = await person.gateways[gateway].call(method, path, body, **headers)
         except (aiohttp.ClientError, TimeoutError):
+            person.did_not_answer(gateway)
             return None
         self.figures.answered()
         return answer
 
-    def _count(self, answer: Answer) -> None:
+    def _count(self, answer: Answer, *, is_post: bool) -> None:
         if answer.status in DONE:
             self.figures.accepted += 1
+            self.figures.posts += is_post
         else:
             self.figures.refused += 1
 

@@ -5,25 +5,25 @@ import signal
 from collections.abc import Sequence
 
 from services.threads import __main__ as service
-from services.threads.commit import Committer
+from services.threads.commit import Committer, Group
 from services.threads.work import Work
 from shared.commands import PostMessage
 
 KILLS = "kill -9 me"
 RAISES = "raise"
 
-original = Committer.commit
+original = Committer.write
 
 
-async def poisoned(self: Committer, works: Sequence[Work]) -> None:
+async def poisoned(self: Committer, works: Sequence[Work]) -> Group:
     texts = {work.command.data.text for work in works if isinstance(work.command, PostMessage)}
     if KILLS in texts:
         os.kill(os.getpid(), signal.SIGKILL)
     if RAISES in texts:
         raise RuntimeError("a defect")
-    await original(self, works)
+    return await original(self, works)
 
 
 if __name__ == "__main__":
-    Committer.commit = poisoned  # type: ignore[method-assign] - a fault from outside
+    Committer.write = poisoned  # type: ignore[method-assign]  # a fault from outside
     service.main()

@@ -1,47 +1,67 @@
-"""threads, ended by SIGKILL at a named point: `FAULT_AT=inserted python -m tests.faults.threads`."""
+"""threads with named points: `FAULT_FILE=… python -m tests.faults.threads`, or killed at one from its start on (`FAULT_AT=after inserted`)."""
 
 import os
-import signal
-from collections.abc import Awaitable, Callable
-from typing import Any
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from pymongo.errors import AutoReconnect
 
 from services.threads import __main__ as service
-from services.threads.commit import Committer
+from services.threads.consumers import CommandConsumer
 from services.threads.entries import Log
-from services.threads.finish import Finisher
 from services.threads.projection import Projection
+from services.threads.replies import Replies
 from services.threads.subscription import Subscription
-
-# point: the class and method after (or, with "before", in front of) which the process ends
-POINTS: dict[str, tuple[type, str, str]] = {
-    "delivered": (Committer, "commit", "before"),
-    "inserted": (Log, "_insert", "after"),
-    "projected": (Projection, "write_entries", "after"),
-    "published": (Finisher, "_publish_all", "after"),
-    "marked": (Log, "mark_finished", "after"),
-    "acknowledged": (Subscription, "acknowledge", "after"),
-}
+from shared.delivery import NotPublished, Outgoing
+from shared.groups import GroupPublisher
+from shared.topology import EVENTS
+from tests.faults.points import FILE, Orders, Point, names
 
 
-def die() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
+def _has_event(_publisher: GroupPublisher, messages: Sequence[Outgoing], **_named: object) -> bool:
+    return any(message.exchange == EVENTS for message in messages)
 
 
-def wrap(point: str) -> None:
-    """Replaces the method by one that kills the process before or after it."""
-    owner, name, when = POINTS[point]
-    original: Callable[..., Awaitable[Any]] = getattr(owner, name)
+def _away() -> Exception:
+    return AutoReconnect("a fault from outside")
 
-    async def deadly(self: Any, *args: Any, **named: Any) -> Any:
-        if when == "before":
-            die()
-        result = await original(self, *args, **named)
-        die()
-        return result
 
-    setattr(owner, name, deadly)
+def _closed() -> Exception:
+    return ConnectionResetError("a fault from outside")
+
+
+def _unconfirmed() -> Exception:
+    return NotPublished("a fault from outside")
+
+
+POINTS: Final = (
+    Point("delivered", CommandConsumer, "_arrive", _closed),
+    Point("inserted", Log, "_insert", _away),
+    Point("projected", Projection, "write_entries", _away),
+    Point("answered", Replies, "send", _away),
+    Point("published", GroupPublisher, "publish_group", _unconfirmed, counts=_has_event),
+    Point("marked", Log, "mark_finished", _away),
+    Point("acknowledged", Subscription, "acknowledge", _closed),
+)
+KILL_POINTS: Final = ("after delivered", *(f"after {point.name}" for point in POINTS[1:]))
+
+
+def attach() -> None:
+    for point in POINTS:
+        point.attach()
+
+
+def main() -> None:
+    if (point := os.environ.get("FAULT_AT")) is not None:
+        if point not in names(POINTS):
+            raise SystemExit(f"no point is called {point!r}")
+        os.environ[FILE] = str(Path(tempfile.mkdtemp(prefix="fault-")) / "order")
+        Orders(Path(os.environ[FILE])).give(point, "kill -9")
+    attach()
+    service.main()
 
 
 if __name__ == "__main__":
-    wrap(os.environ["FAULT_AT"])
-    service.main()
+    main()

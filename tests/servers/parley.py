@@ -9,6 +9,7 @@ from deploy.local.ports import LOOPBACK, free_port
 from deploy.local.services import SERVICES, environments
 from deploy.local.settings import DEFAULT_PORTS, LocalSettings
 from deploy.local.tokens import TokenMint
+from deploy.mongo_access import USERS as MONGO_USERS
 from tests.servers.mongodb import FreshDatabases, SharedMongo
 from tests.servers.rabbitmq import PASSWORDS, Vhost
 from tests.servers.services import ServiceProcess
@@ -19,6 +20,7 @@ CREDENTIALS = Credentials(
     link_secret="link-secret-of-the-tests-32-bytes-and-more",
     command_id_secret="command-id-secret-of-the-tests-32-bytes",
     rabbitmq=dict(PASSWORDS),
+    mongo={user: f"{user}-password" for user in MONGO_USERS},
 )
 
 
@@ -79,8 +81,10 @@ class Parley:
         changed = {"AMQP_URL": self.vhost.url(service), "LOG_LEVEL": "debug"}
         if service in self.database_names:
             changed |= {"MONGO_URL": self.mongo.url, "MONGO_DATABASE": self.database_names[service]}
+        if service == "gateway":
+            changed |= {"PERSON_WRITES_PER_S": "0", "THREAD_WRITES_PER_S": "0"}
         if service == "notifier":
-            changed |= {"SMTP_HOST": LOOPBACK, "SMTP_PORT": str(self.smtp.port)}
+            changed |= {"SMTP_HOST": LOOPBACK, "SMTP_PORT": str(self.smtp.port), "MAIL_LIMIT": "0"}
         return {**own, **changed}
 
     def customer(self, person: str, name: str | None = None) -> str:

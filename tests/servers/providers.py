@@ -121,11 +121,12 @@ def _require_local_servers() -> None:
 @contextmanager
 def local_rabbit(directory: Path) -> Iterator[SharedRabbit]:
     """A private node from the system's package, killed in the end: its data is of no use to anybody."""
-    amqp_port, management_port = free_port(), free_port()
+    amqp_port, management_port, exporter_port = free_port(), free_port(), free_port()
     node = RabbitNode(
         directory / "rabbitmq",
         amqp_port=amqp_port,
         management_port=management_port,
+        exporter_port=exporter_port,
         definitions={**definitions(PASSWORDS), "exchanges": [], "queues": [], "bindings": []},
         children=short_lived_children(directory),
         settings={"management.rates_mode": "none"},
@@ -134,7 +135,7 @@ def local_rabbit(directory: Path) -> Iterator[SharedRabbit]:
     try:
         control.start()
         management = Management(LOOPBACK, management_port, user=ADMIN, password=PASSWORDS[ADMIN])
-        address = RabbitAddress(LOOPBACK, amqp_port, management)
+        address = RabbitAddress(LOOPBACK, amqp_port, management, exporter_port)
         yield SharedRabbit(address, control, ctl=local_ctl(str(directory / "rabbitmq" / "rabbitmqctl")))
     finally:
         node.process.resume()
@@ -189,9 +190,10 @@ def _given_rabbit(url: str) -> SharedRabbit:
 
 @contextmanager
 def _rabbit_in_container(why: str) -> Iterator[SharedRabbit]:
-    amqp_port, management_port = free_port(), free_port()
+    amqp_port, management_port, exporter_port = free_port(), free_port(), free_port()
     container = _container(os.environ.get("RABBITMQ_IMAGE", RABBITMQ_IMAGE), why)
     container = container.with_bind_ports(5672, amqp_port).with_bind_ports(15672, management_port)
+    container = container.with_bind_ports(15692, exporter_port)
     container = container.with_env("RABBITMQ_DEFAULT_USER", ADMIN).with_env("RABBITMQ_DEFAULT_PASS", PASSWORDS[ADMIN])
     container = container.with_volume_mapping(str(NODE_AS_PID_1), "/rabbitmq.sh")
     container = container.with_kwargs(entrypoint=["/bin/sh", "/rabbitmq.sh"])
@@ -204,7 +206,8 @@ def _rabbit_in_container(why: str) -> Iterator[SharedRabbit]:
         wait_ready()
         make_users(management)
         control = InContainer(container.get_wrapped_container(), wait_ready)
-        yield SharedRabbit(RabbitAddress(LOOPBACK, amqp_port, management), control, ctl=_container_ctl(container))
+        address = RabbitAddress(LOOPBACK, amqp_port, management, exporter_port)
+        yield SharedRabbit(address, control, ctl=_container_ctl(container))
 
 
 def _container_ctl(container: Any) -> Ctl:

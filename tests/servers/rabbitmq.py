@@ -52,12 +52,12 @@ class Management:
     """RabbitMQ's management HTTP API, as far as tests need it."""
 
     def __init__(self, host: str, port: int, *, user: str, password: str) -> None:
-        self._host, self._port = host, port
+        self._host, self.port = host, port
         self._authorization = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """The decoded answer, None where there is none. Raises Refused where RabbitMQ says no."""
-        connection = http.client.HTTPConnection(self._host, self._port, timeout=REQUEST_TIMEOUT_S)
+        connection = http.client.HTTPConnection(self._host, self.port, timeout=REQUEST_TIMEOUT_S)
         headers = {"Authorization": self._authorization, "Content-Type": "application/json"}
         try:
             connection.request(method, f"/api{path}", None if body is None else json.dumps(body), headers)
@@ -82,6 +82,7 @@ class RabbitAddress:
     host: str
     port: int
     management: Management
+    exporter_port: int | None = None
 
 
 class SharedRabbit:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.parser import BytesParser
 from email.policy import default
+from functools import cached_property
 from typing import Any, AnyStr, Literal, TypeVar
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
@@ -20,6 +21,7 @@ T = TypeVar("T")
 Drop = Literal["drop before the final dot", "drop after the final dot"]
 BEFORE_DOT: Drop = "drop before the final dot"
 AFTER_DOT: Drop = "drop after the final dot"
+DRIP_EVERY_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class ReceivedMail:
     def accepted(self) -> bool:
         return self.answer is not None and self.answer.startswith("250")
 
-    @property
+    @cached_property
     def message(self) -> EmailMessage:
         return BytesParser(EmailMessage, policy=default).parsebytes(self.content)
 
@@ -47,6 +49,8 @@ class Script:
 
     to_data: deque[str | Drop] = field(default_factory=deque)
     to_recipient: dict[str, str] = field(default_factory=dict)
+    late: deque[float] = field(default_factory=deque)
+    dripping: int = 0
     received: list[ReceivedMail] = field(default_factory=list)
     connections: int = 0
 
@@ -87,6 +91,23 @@ class SmtpServer:
     def drop_data(self, when: Drop, *, times: int = 1) -> None:
         """Drops the connection on the next mails. After the final dot the mail counts as received, but nothing was answered."""
         self._script.to_data.extend([when] * times)
+
+    def answer_late(self, delay_s: float, *, times: int = 1) -> None:
+        """Accepts the next mails, and says so only after this time."""
+        self._script.late.extend([delay_s] * times)
+
+    def drip(self, *, answers: int = 1) -> None:
+        """The next answers, to whatever was asked, come one byte a second."""
+        self._script.dripping += answers
+
+    def behave(self) -> None:
+        """Takes back whatever it was told to do."""
+        script = self._script
+        script.to_data.clear()
+        script.late.clear()
+        script.to_recipient.clear()
+        script.dripping = 0
+        self.resume()
 
     def refuse(self, recipient: str, answer: str = "550 5.1.1 no such mailbox") -> None:
         """Says this to every RCPT TO for the address."""
@@ -156,7 +177,18 @@ class ScriptedSmtp(SMTP):
 
     async def push(self, status: AnyStr) -> None:
         await self._answering.wait()
-        await super().push(status)
+        if self._script.dripping > 0:
+            self._script.dripping -= 1
+            await self._drip(status)
+        else:
+            await super().push(status)
+
+    async def _drip(self, status: str | bytes) -> None:
+        line = status.encode() if isinstance(status, str) else status
+        for byte in line + b"\r\n":
+            await asyncio.sleep(DRIP_EVERY_S)
+            self._writer.write(bytes([byte]))
+            await self._writer.drain()
 
     def drop(self) -> None:
         """Ends the connection without a word (a reset, not a close in good order)."""
@@ -189,7 +221,8 @@ class ScriptedAnswers:
         return "250 2.1.5 OK"
 
     async def handle_DATA(self, server: ScriptedSmtp, session: Session, envelope: Envelope) -> str:  # noqa: N802  aiosmtpd's name
-        told = self._script.to_data.popleft() if self._script.to_data else "250 2.0.0 OK"
+        late_s = self._script.late.popleft() if self._script.late else 0.0
+        told = self._script.to_data.popleft() if self._script.to_data and not late_s else "250 2.0.0 OK"
         content = envelope.content if isinstance(envelope.content, bytes) else (envelope.content or "").encode()
         self._script.received.append(
             ReceivedMail(
@@ -202,4 +235,6 @@ class ScriptedAnswers:
         )
         if told == AFTER_DOT:
             server.drop()
+        if late_s:
+            await asyncio.sleep(late_s)
         return told
