@@ -1,0 +1,1 @@
+"""Nobody gets in, and nothing gets out: permissions, tokens, headers, leaks."""
