@@ -1,15 +1,18 @@
-"""First pages and badges at 10^3 and at 10^6 threads, side by side: `make bench-lists`. They must cost the same.
+"""B6: first pages and badges at 10^3 and at 10^6 threads, side by side: `make bench-lists`. They must cost the same.
 
 Fills two databases by MongoDB itself (a pipeline with the projection's own derivation), asks the query API in this process,
 one database and then the other in turn, and prints the median of each question at both sizes, and their ratio.
+`measure` has two rows of it, and those of bench.histories.
 """
 
 import argparse
 import asyncio
 import statistics
+import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +20,8 @@ from typing import Any, Final, get_args
 
 from pymongo import AsyncMongoClient
 
+from bench import histories
+from bench.rounds import ROUNDS, Row
 from services.threads import indexes
 from services.threads.projection import DERIVED
 from shared import mongo
@@ -30,7 +35,8 @@ from tests.servers.providers import shared_mongo
 SMALL: Final = 1_000
 LARGE: Final = 1_000_000
 AIM: Final = 1.2
-WARM_UP: Final = 20
+WARM_UP: Final = 5
+ASKED_IN_A_ROUND: Final = 20
 ORDERS_OF_A_CUSTOMER: Final = 50
 START: Final = datetime(2025, 1, 1, tzinfo=UTC)
 
@@ -66,24 +72,63 @@ def main() -> None:
     parser.add_argument("--large", type=int, default=LARGE, help="threads in the large database")
     parser.add_argument("--rounds", type=int, default=200, help="questions of each kind to each database")
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as directory, shared_mongo(Path(directory)) as server:
-        databases = FreshDatabases(server)
-        try:
-            asyncio.run(bench(server.url, databases("small"), databases("large"), asked.large, asked.rounds))
-        finally:
-            databases.drop()
+    asyncio.run(bench(asked.large, asked.rounds))
 
 
-async def bench(url: str, small: str, large: str, size: int, rounds: int) -> None:
-    client: AsyncMongoClient[Document] = AsyncMongoClient(url, tz_aware=True)
-    async with client:
-        pair = mongo.database(client, small), mongo.database(client, large)
-        for database, threads in zip(pair, (SMALL, size), strict=True):
-            began = time.monotonic()
-            await fill(database, threads)
-            print(f"{threads:>9,} threads filled and indexed in {time.monotonic() - began:.0f} s", flush=True)
+async def bench(size: int, rounds: int) -> None:
+    async with filled(size) as pair:
         lines = [await ask(pair, inbox, question, rounds) for inbox in CALLERS for question in QUESTIONS]
     print_table(lines, size)
+
+
+async def measure(*, rounds: int = ROUNDS, size: int = LARGE) -> list[Row]:
+    """Every question in each round; the rows are of all questions together, and of the one that grows most."""
+    async with filled(size) as pair:
+        asked = [
+            [await ask(pair, inbox, question, ASKED_IN_A_ROUND) for inbox in CALLERS for question in QUESTIONS]
+            for _ in range(rounds)
+        ]
+        rows = await histories.measured(pair[0], rounds=rounds)
+    together = [
+        (statistics.fmean(line.large_ms for line in each), statistics.fmean(line.small_ms for line in each))
+        for each in asked
+    ]
+    by_question = list(zip(*asked, strict=True))
+    worst = max(by_question, key=lambda lines: statistics.median(line.ratio for line in lines))
+    return [
+        _row(f"mean of {len(by_question)} first pages and badges", together, size),
+        _row(
+            f"the one that grows most: {worst[0].inbox} {worst[0].question}",
+            [(line.large_ms, line.small_ms) for line in worst],
+            size,
+        ),
+        *rows,
+    ]
+
+
+def _row(what: str, pairs: Sequence[tuple[float, float]], size: int) -> Row:
+    large, small = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    ratios = [pair[0] / pair[1] for pair in pairs]
+    return Row("B6a", f"{what}, {size:,} threads", f"{SMALL:,} threads", "ms", large, small, ratios, AIM, "lower")
+
+
+@asynccontextmanager
+async def filled(size: int) -> AsyncIterator[tuple[Database, Database]]:
+    """The small database and the large one, on a MongoDB of their own."""
+    with tempfile.TemporaryDirectory() as directory, shared_mongo(Path(directory)) as server:
+        databases = FreshDatabases(server)
+        client: AsyncMongoClient[Document] = AsyncMongoClient(server.url, tz_aware=True)
+        try:
+            async with client:
+                pair = mongo.database(client, databases("small")), mongo.database(client, databases("large"))
+                for database, threads in zip(pair, (SMALL, size), strict=True):
+                    began = time.monotonic()
+                    await fill(database, threads)
+                    seconds = time.monotonic() - began
+                    print(f"{threads:>9,} threads filled and indexed in {seconds:.0f} s", file=sys.stderr, flush=True)
+                yield pair
+        finally:
+            databases.drop()
 
 
 async def fill(database: Database, threads: int) -> None:

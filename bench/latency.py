@@ -1,0 +1,197 @@
+"""B7 and B8: how long a post takes to be read, seen live and mailed on an idle system, and how long all takes at half of the top rate.
+
+Each post goes to another conversation, so that each makes a mail of its own, and none waits for the one before.
+"""
+
+import asyncio
+import itertools
+import json
+import random
+import statistics
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import aiohttp
+
+from bench.load.figures import percentile
+from bench.load.trial import half_of_the_top_rate_beside_idle
+from bench.rounds import ROUNDS, Row, line
+from bench.stack import made_orders, place, running_parley
+from deploy.local.shop import ShopOrder
+from tests.servers.parley import Parley
+from tests.servers.smtp import ReceivedMail
+from tests.servers.waiting import eventually
+
+POSTS: Final = 60
+WARM_UP: Final = 30
+CONVERSATIONS: Final = 200
+SELLERS: Final = 20
+PAUSE_S: Final = 0.03
+ARRIVE_LIMIT_S: Final = 5.0
+P99_OF_IDLE: Final = 3.0
+
+Post = Callable[[], Awaitable[float]]
+
+
+class Client:
+    """A shop's app at one gateway, with kept connections, as customers and sellers in turn."""
+
+    def __init__(self, parley: Parley, http: aiohttp.ClientSession, orders: list[ShopOrder]) -> None:
+        self._parley, self._http = parley, http
+        self._turn: Iterator[ShopOrder] = itertools.cycle(orders)
+        self._tokens: dict[str, str] = {}
+        self._arrived: dict[str, asyncio.Future[float]] = {}
+        self._numbers = itertools.count()
+
+    async def until_readable(self) -> float:
+        """From sending a post until its author reads it: POST, then GET what is new until it is there."""
+        order = next(self._turn)
+        token = self._customer(order)
+        began = time.perf_counter()
+        posted = await self._post(order, token)
+        path = f"/v1/orders/{order.order_id}/messages?after_seq={posted['seq'] - 1}"
+        read: set[str] = set()
+        while posted["id"] not in read:
+            read = {each["id"] for each in (await self._get(path, token))["items"]}
+        return time.perf_counter() - began
+
+    async def until_live(self) -> float:
+        """From sending a post until its event has come to somebody who listens."""
+        order = next(self._turn)
+        text = self._text()
+        arrived = self._arrived[text] = asyncio.get_running_loop().create_future()
+        began = time.perf_counter()
+        posting = asyncio.create_task(self._post(order, self._customer(order), text))
+        async with asyncio.timeout(ARRIVE_LIMIT_S):
+            took: float = await arrived - began
+        await posting
+        return took
+
+    async def until_mailed(self) -> float:
+        """From sending a seller's post until the mail server has taken the customer's mail."""
+        order = next(self._turn)
+        smtp, before = self._parley.smtp, len(self._parley.smtp.received)
+        began = time.monotonic()
+        posting = asyncio.create_task(self._post(order, self._seller(order)))
+
+        def theirs() -> list[ReceivedMail]:
+            return [each for each in smtp.received[before:] if order.customer.email in each.recipients]
+
+        mails = await eventually(theirs, timeout_s=ARRIVE_LIMIT_S, what="the customer's mail")
+        await posting
+        return mails[0].at - began
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[None]:
+        """With one live connection of the shop's, which hears of every post."""
+        headers = {"Authorization": f"Bearer {self._parley.admin()}"}
+        async with self._http.get(f"{self._parley.gateway_url}/v1/events", headers=headers) as answer:
+            assert answer.status == 200, await answer.text()
+            hearing = asyncio.create_task(self._hear(answer))
+            try:
+                yield
+            finally:
+                hearing.cancel()
+                await asyncio.gather(hearing, return_exceptions=True)
+
+    async def _hear(self, answer: aiohttp.ClientResponse) -> None:
+        async for said in answer.content:
+            now = time.perf_counter()
+            if said.startswith(b"data: "):
+                text = json.loads(said[6:]).get("message", {}).get("text")
+                arrived = self._arrived.pop(text, None)
+                if arrived is not None:
+                    arrived.set_result(now)
+
+    async def _post(self, order: ShopOrder, token: str, text: str | None = None) -> dict[str, Any]:
+        url = f"{self._parley.gateway_url}/v1/orders/{order.order_id}/messages"
+        headers = {"Authorization": f"Bearer {token}"}
+        async with self._http.post(url, json={"text": text or self._text()}, headers=headers) as answer:
+            posted: dict[str, Any] = await answer.json()
+            assert answer.status == 201, posted
+            return posted
+
+    async def _get(self, path: str, token: str) -> dict[str, Any]:
+        headers = {"Authorization": f"Bearer {token}"}
+        async with self._http.get(self._parley.gateway_url + path, headers=headers) as answer:
+            found: dict[str, Any] = await answer.json()
+            assert answer.status == 200, found
+            return found
+
+    def _text(self) -> str:
+        return f"When will it be sent? I have been waiting for some days now. ({next(self._numbers)})"
+
+    def _customer(self, order: ShopOrder) -> str:
+        return self._token(order.customer.id, lambda: self._parley.customer(order.customer.id, "Ada"))
+
+    def _seller(self, order: ShopOrder) -> str:
+        return self._token(order.seller.id, lambda: self._parley.seller(order.seller.id))
+
+    def _token(self, person: str, mint: Callable[[], str]) -> str:
+        if person not in self._tokens:
+            self._tokens[person] = mint()
+        return self._tokens[person]
+
+
+async def some(post: Post, count: int) -> list[float]:
+    """In milliseconds, one after the other with pauses of no regular length between them."""
+    took = []
+    for _ in range(count):
+        await asyncio.sleep(random.uniform(0.5, 1.5) * PAUSE_S)
+        took.append(1_000 * await post())
+    return took
+
+
+async def idle(parley: Parley, *, rounds: int) -> list[Row]:
+    """B7: the three ways in turn, round by round; a row for the median of each and one for its 99th percentile."""
+    orders = made_orders(CONVERSATIONS, customers=CONVERSATIONS, sellers=SELLERS)
+    await place(parley.vhost.url("shop"), parley.gateway_url, parley.admin(), orders)
+    async with aiohttp.ClientSession() as http:
+        client = Client(parley, http, orders)
+        async with client.listening():
+            ways: list[tuple[str, Post, float, float]] = [
+                ("readable", client.until_readable, 10, 25),
+                ("live event", client.until_live, 10, 25),
+                ("taken by the mail server (mail delay 0)", client.until_mailed, 50, 100),
+            ]
+            for _, post, _, _ in ways:
+                await some(post, WARM_UP)
+            took: list[list[list[float]]] = [[await some(way[1], POSTS) for way in ways] for _ in range(rounds)]
+    rows = []
+    for number, (until, _, p50_ms, p99_ms) in enumerate(ways):
+        of_rounds = [each[number] for each in took]
+        medians = [statistics.median(each) for each in of_rounds]
+        tails = [percentile(each, 99) for each in of_rounds]
+        worst = f"{rounds} rounds of {POSTS} posts; slowest of all {max(max(each) for each in of_rounds):.1f} ms"
+        rows += [
+            _row(f"idle, POST → {until}, p50", medians, p50_ms, worst),
+            _row(f"idle, POST → {until}, p99", tails, p99_ms, ""),
+        ]
+    return rows
+
+
+def _row(what: str, values: list[float], aim: float, note: str) -> Row:
+    return Row("B7", what, "", "ms", values, [], values, aim, "lower", note)
+
+
+async def measure(*, rounds: int = ROUNDS) -> list[Row]:
+    async with running_parley(notifier={"MAIL_DELAY": "0"}) as parley:
+        rows = await idle(parley, rounds=rounds)
+    half, calm, top = await half_of_the_top_rate_beside_idle(say, rounds=rounds)
+    ratios = [mine / theirs for mine, theirs in zip(half, calm, strict=True)]
+    what = "p99 of all requests of `make load` at half of the top rate"
+    note = f"top rate {top.borne:.0f} requests/s (p99 below 100 ms)"
+    rows.append(Row("B8", what, "at 10 requests/s", "ms", half, calm, ratios, P99_OF_IDLE, "lower", note))
+    return rows
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    for each in asyncio.run(measure()):
+        print(line(each))
