@@ -10,7 +10,7 @@ PY := $(VENV)/bin/python
 RUN_DIR ?= .run
 UV_VERSION := 0.13.9
 
-.PHONY: help run demo token test test-containers prove-cluster lint docs chaos ctl bench-lists bench-pages lock venv ready browser clean
+.PHONY: help run demo token test test-containers prove-cluster prove-alerts prove lint docs chaos fuzz audit ctl bench load bench-lists bench-pages lock venv ready browser prometheus clean grid prove-recovery prove-rolling faults chaos-self-test prove-poison
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -25,7 +25,7 @@ demo: venv ## A shop, a customer and a seller use the running stack, or the comp
 token: venv ## A bearer token: ROLE=customer|seller|admin|service ID=…, or ROLE=guest ORDER=…
 	@$(PY) -m deploy.local.tokens
 
-test: ready browser lint ## Everything that a change must pass (ARGS= for pytest)
+test: ready browser prometheus lint ## Everything that a change must pass (ARGS= for pytest)
 	$(PY) -m pytest $(ARGS)
 
 lint: venv ## Style, types, and which part may import which
@@ -39,6 +39,7 @@ docs: venv ## The generated documents anew, from the code: contracts, settings, 
 	@$(PY) -m services.gateway.openapi >docs/.new && mv docs/.new docs/openapi.yaml
 	@$(PY) -m deploy.settings_table
 	@$(PY) -m deploy.dashboard >docs/.new && mv docs/.new deploy/grafana/dashboards/parley.json
+	@$(PY) -m deploy.sbom >docs/.new && mv docs/.new docs/sbom.json
 
 test-containers: venv ## The same suites against containers: RABBITMQ_IMAGE, MONGO_IMAGE, PYTHON_IMAGE; needs Docker
 	TEST_CONTAINERS=1 $(PY) -m pytest tests/containers
@@ -47,14 +48,48 @@ test-containers: venv ## The same suites against containers: RABBITMQ_IMAGE, MON
 prove-cluster: venv ## Every node and replica of the cluster killed once under load; needs Docker
 	TEST_CONTAINERS=1 TEST_CLUSTER=1 $(PY) -m pytest tests/containers/test_cluster.py -s
 
+prove-alerts: ready prometheus ## Every alert rule rings once on a made fault, in a Prometheus that watches real services
+	PROVE_ALERTS=1 $(PY) -m pytest tests/operations/test_alerts_at_work.py -q -s
+
+prove: ready browser prometheus ## The long proofs in turn, each into docs/proofs/NAME.txt (ONLY="chaos alerts"); hours
+	@.ci/prove $(ONLY)
+
 bench-pages: ready browser ## Bytes, requests and the time to the first conversation, in Chromium
 	@$(PY) -m bench.pages
 
-chaos: ready ## Load and faults, then an audit of every promise (DURATION_S=120 SEED= FAULTS= RATE=)
+chaos: ready faults ## Load and faults, then an audit of every promise (DURATION_S=120 SEED= FAULTS= RATE=)
 	@$(PY) -m tests.chaos
+
+fuzz: venv ## A million hostile inputs to every parser of outside bytes (FUZZ_INPUTS= SEED=)
+	@$(PY) -m tests.fuzz
+
+audit: venv ## Packages and code: bandit, pinned and hashed, known weaknesses, licences, bill of materials
+	@$(PY) -m deploy.audit
+	@$(PY) -m pytest -q tests/security/test_packages.py
+
+grid: ready ## Every named point of threads and notifier × kill -9, SIGTERM, SIGSTOP, exception, defect: a table (ONLY="inserted")
+	@$(PY) -m tests.grid
+
+prove-recovery: ready faults ## Each fault of the infrastructure once: the longest silence, and how soon all works again (FAULTS="amqp-stall")
+	@$(PY) -m tests.chaos.recovery $(FAULTS)
+
+prove-rolling: ready ## Every service restarted 20 times under load, one process at a time: no failed post, no doubled mail (ROUNDS=)
+	@$(PY) -m tests.chaos.rolling
+
+chaos-self-test: ready ## The audit is audited: seeded defects, each to be caught (ONLY="fence")
+	@$(PY) -m tests.chaos.self_test
+
+prove-poison: ready ## 10,000 commands, of which 3 crash the process; and 1 in 200 that meets a defect
+	@$(PY) -m tests.poison
 
 ctl: venv ## The operator's tool on the running stack: make ctl DO="dead list" (trace ID, audit, rebuild, mails list, …)
 	@$(PY) -m deploy.ctl $(DO)
+
+bench: ready ## Every figure beside its baseline, in turns in one run, into docs/benchmarks.md (ONLY="gateway threads")
+	@$(PY) -m bench $(ONLY)
+
+load: ready ## Open-loop load on a stack of its own, or on GATEWAY_URL: a table, a plot, the top rate (RATE= DURATION_S= PLOT=)
+	@$(PY) -m bench.load
 
 bench-lists: ready ## First pages and badges at 10^3 and at 10^6 threads
 	@$(PY) -m bench.lists
@@ -75,6 +110,12 @@ ready:
 
 browser:
 	@deploy/local/bootstrap.sh browser
+
+prometheus:
+	@deploy/local/bootstrap.sh prometheus
+
+faults:
+	@deploy/local/bootstrap.sh faults
 
 clean: ## Deletes the local stack's data (not what was fetched)
 	@mkdir -p $(RUN_DIR)

@@ -13,6 +13,7 @@ import aiohttp
 
 from deploy.local.credentials import Credentials
 from deploy.local.tokens import TokenMint
+from shared.orders import Customer
 from tests.made import snapshot
 
 WRITERS = 6
@@ -44,15 +45,20 @@ class Ledger:
         self.gap_s, self._last = 0.0, time.monotonic()
 
 
+def _customer_of(order_id: str) -> str:
+    return f"c-{order_id}"
+
+
 class Load:
     """`gateways` gives the addresses at the moment; a killed container may come back with another one."""
 
     def __init__(self, secrets: dict[str, str], gateways: Callable[[], list[str]]) -> None:
         credentials = Credentials(
-            secrets["TOKEN_DEMO_SECRET"], secrets["LINK_SECRET"], command_id_secret="", rabbitmq={}
+            secrets["TOKEN_DEMO_SECRET"], secrets["LINK_SECRET"], command_id_secret="", rabbitmq={}, mongo={}
         )
         mint = TokenMint(credentials)
-        self._customer = mint.mint("customer", "c-7")
+        # A customer each, so that nobody writes more than one person may.
+        self._customers = {order_id: mint.mint("customer", _customer_of(order_id)) for order_id in ORDERS}
         self._service = mint.mint("service", "demo-shop")
         self._gateways = gateways
         self._turn = itertools.count()
@@ -68,7 +74,8 @@ class Load:
             await asyncio.gather(*(self._write(session, number) for number in range(WRITERS)))
 
     async def _put_order(self, session: aiohttp.ClientSession, order_id: str) -> None:
-        body = snapshot(order_id=order_id).model_dump(mode="json")
+        customer = Customer(id=_customer_of(order_id), name="Ada", email=f"{order_id}@example.com")
+        body = snapshot(order_id=order_id, customer=customer).model_dump(mode="json")
         await self._until_good(session, "PUT", f"/v1/orders/{order_id}", body, token=self._service, key=None)
 
     async def _write(self, session: aiohttp.ClientSession, writer: int) -> None:
@@ -77,7 +84,7 @@ class Load:
                 return
             order_id, text = ORDERS[(writer + number) % len(ORDERS)], f"{writer}.{number}"
             path, key = f"/v1/orders/{order_id}/messages", uuid.uuid4().hex
-            await self._until_good(session, "POST", path, {"text": text}, token=self._customer, key=key)
+            await self._until_good(session, "POST", path, {"text": text}, token=self._customers[order_id], key=key)
             self.ledger.answered(order_id, text)
 
     async def _until_good(
@@ -108,7 +115,7 @@ class Load:
         path: str | None = f"/v1/orders/{order_id}/messages?after_seq=0&limit=200"
         while path:
             url = self._gateways()[0] + path
-            async with session.get(url, headers={"Authorization": f"Bearer {self._customer}"}) as answer:
+            async with session.get(url, headers={"Authorization": f"Bearer {self._customers[order_id]}"}) as answer:
                 assert answer.status == 200, await answer.text()
                 page = json.loads(await answer.read())
             texts += [message["text"] for message in page["items"]]

@@ -67,9 +67,10 @@ def test_the_operators_tool_finds_everything_in_order(project: Project) -> None:
     assert int(dumped.split()[0]) > 100
 
 
-def test_bringing_a_database_to_its_version_twice_changes_nothing(project: Project) -> None:
-    migrate = ("run", "--rm", "-T", "--no-deps", "--entrypoint", "python -m services.threads.migrate", "threads")
-    assert project.compose(*migrate).stdout.splitlines() == ["threads: at version 1; missing indexes: none"]
+@pytest.mark.parametrize("service", ["threads", "notifier"])
+def test_bringing_a_database_to_its_version_twice_changes_nothing(project: Project, service: str) -> None:
+    migrate = ("run", "--rm", "-T", "--no-deps", "--entrypoint", f"python -m services.{service}.migrate", service)
+    assert project.compose(*migrate).stdout.splitlines() == [f"{service}: at version 1; missing indexes: none"]
 
 
 def test_the_gateway_and_the_workers_end_well_on_sigterm(project: Project) -> None:

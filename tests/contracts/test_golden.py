@@ -4,44 +4,27 @@ A new field gets a new golden file beside the old one (`<type>.<n>.json`); an ol
 """
 
 import json
-import typing
 from pathlib import Path
 
 import pytest
-from pydantic import TypeAdapter
 
 from shared import examples
-from shared.commands import COMMAND, OUTCOME, Command
+from shared.commands import OUTCOME
 from shared.envelope import Envelope
-from shared.events import EVENT, NOTIFICATION, Event, Notification
-from shared.orders import ORDER_EVENT, OrderEvent
-
-GOLDEN = Path(__file__).parent / "golden"
-READERS: list[TypeAdapter[typing.Any]] = [COMMAND, EVENT, NOTIFICATION, ORDER_EVENT]
-
-
-def _types() -> set[str]:
-    members = [typing.get_args(typing.get_args(union)[0]) for union in (Command, Event, Notification)]
-    literals = [member.model_fields["type"].annotation for group in members for member in group]
-    literals.append(OrderEvent.model_fields["type"].annotation)
-    return {name for literal in literals for name in typing.get_args(literal)}
-
-
-def _reader(kind: str) -> TypeAdapter[typing.Any]:
-    return next(reader for reader in READERS if kind in json.dumps(reader.json_schema()))
+from tests.contracts.release import GOLDEN, models, reader
 
 
 def test_every_type_has_an_example_and_a_golden_file() -> None:
     shown = {message.type for message in examples.EVERY_MESSAGE}
     kept = {path.name.removesuffix(".json").rpartition(".")[0] for path in GOLDEN.glob("parley.*.json")}
-    assert shown == _types()
-    assert kept == _types()
+    assert shown == models().keys()
+    assert kept == models().keys()
 
 
 @pytest.mark.parametrize("path", sorted(GOLDEN.glob("parley.*.json")), ids=lambda path: path.stem)
 def test_what_was_ever_written_is_still_read(path: Path) -> None:
     written = json.loads(path.read_text())
-    message = _reader(written["type"]).validate_json(path.read_text())
+    message = reader(written["type"]).validate_json(path.read_text())
     again = json.loads(message.model_dump_json(exclude_none=True))
     assert again | written == again
     assert again["data"].keys() >= written["data"].keys()
@@ -58,7 +41,7 @@ def test_a_reader_ignores_what_a_later_version_adds() -> None:
         later = json.loads(message.model_dump_json(exclude_none=True))
         later["data"]["added_later"] = {"x": 1}
         later["addedlater"] = "y"
-        assert _reader(message.type).validate_json(json.dumps(later)).type == message.type
+        assert reader(message.type).validate_json(json.dumps(later)).type == message.type
 
 
 def test_the_reply_reads_back() -> None:
@@ -70,4 +53,4 @@ def test_an_entry_without_a_text_reads_back() -> None:
     for message in [*examples.EVENTS, *examples.NOTIFICATIONS]:
         written = json.loads(message.model_dump_json(exclude_none=True))
         if written["data"].get("entry", {}).pop("text", None) is not None:
-            assert _reader(message.type).validate_json(json.dumps(written)).data.entry.text is None
+            assert reader(message.type).validate_json(json.dumps(written)).data.entry.text is None

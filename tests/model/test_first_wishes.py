@@ -11,6 +11,7 @@ from services.threads.entries import Log
 from services.threads.marks import Marks, Reader
 from services.threads.people import People
 from services.threads.projection import Projection
+from services.threads.recipients import Choices
 from shared.commands import PreferencesToSet, WatchToSet
 from tests.made import ADMIN, SELLER, snapshot
 from tests.servers.fixtures import Document
@@ -36,18 +37,43 @@ async def test_of_two_first_read_marks_at_once_the_newer_one_stands(database: As
         assert (person["stamp"], inbox["marks"]["seller"]["stamp"]) == (newer, newer)
 
 
-async def test_of_two_first_choices_at_once_the_newer_one_stands(database: AsyncDatabase[Document]) -> None:
+async def test_of_two_first_choices_at_once_each_stands_where_it_is_the_newer_one(
+    database: AsyncDatabase[Document],
+) -> None:
     people = People(database)
     for number in range(ROUNDS):
+        person = f"customer:{number}"
         older, newer = str(uuid7()), str(uuid7())
-        off, german = (
-            PreferencesToSet(person=f"customer:{number}", messages=False),
-            PreferencesToSet(person=f"customer:{number}", locale="de"),
-        )
-        await asyncio.gather(people.choose(off, stamp=older), people.choose(german, stamp=newer))
-        found = await database["preferences"].find_one({"_id": f"customer:{number}"})
-        assert found is not None
-        assert (found["stamp"], found["locale"]) == (newer, "de")
+        off_in_french = PreferencesToSet(person=person, messages=False, locale="fr")
+        in_german = PreferencesToSet(person=person, locale="de")
+        await asyncio.gather(people.choose(off_in_french, stamp=older), people.choose(in_german, stamp=newer))
+        assert (await people.choices([person]))[person] == Choices(messages=False, disputes=True, locale="de")
+
+
+async def test_an_older_wish_that_comes_late_is_applied_to_what_the_newer_one_left_open(
+    database: AsyncDatabase[Document],
+) -> None:
+    people = People(database)
+    older, newer = str(uuid7()), str(uuid7())
+    first = await people.choose(PreferencesToSet(person="customer:c-7", locale="de"), stamp=newer)
+    late = await people.choose(PreferencesToSet(person="customer:c-7", messages=False, forget_locale=True), stamp=older)
+    again = await people.choose(PreferencesToSet(person="customer:c-7", locale="de"), stamp=newer)
+    assert late.choices == Choices(messages=False, disputes=True, locale="de")
+    assert again == late
+    assert first.stamp < late.stamp
+
+
+async def test_choices_of_before_they_had_stamps_of_their_own_are_as_old_as_their_one_stamp(
+    database: AsyncDatabase[Document],
+) -> None:
+    people = People(database)
+    older, old, new = str(uuid7()), str(uuid7()), str(uuid7())
+    kept = {"_id": "customer:c-7", "messages": False, "disputes": True, "locale": "de", "stamp": old}
+    await database["preferences"].insert_one(kept)
+    late = await people.choose(PreferencesToSet(person="customer:c-7", messages=True), stamp=older)
+    assert late.choices == Choices(messages=False, disputes=True, locale="de")
+    now = await people.choose(PreferencesToSet(person="customer:c-7", messages=True), stamp=new)
+    assert now.choices == Choices(messages=True, disputes=True, locale="de")
 
 
 async def test_of_two_first_watches_at_once_the_newer_one_stands(database: AsyncDatabase[Document]) -> None:

@@ -1,15 +1,21 @@
-"""Every metric that the dashboard and the alert rules name is exported by a stack that runs."""
+"""What the dashboard and the alert rules name is exported by a stack that runs, and Prometheus finds something for every panel."""
 
 import json
 import subprocess
 import sys
+from functools import partial
+from pathlib import Path
+
+import pytest
 
 from deploy.dashboard import dashboard
 from deploy.local.settings import REPOSITORY
 from tests.e2e.client import Clients, clients_of
 from tests.made import snapshot
+from tests.operations.prometheus import configuration, needs_prometheus, prometheus_at_work, targets_of
 from tests.operations.queries import DASHBOARD, alert_rules, metrics_in, panel_queries
 from tests.servers.parley import Parley
+from tests.servers.waiting import eventually
 
 # By RabbitMQ's own exporter (its plugin rabbitmq_prometheus), which the local node does not run; tests/containers asks a real one.
 OF_RABBITMQ = {
@@ -46,6 +52,24 @@ async def test_every_metric_that_is_named_is_exported(running_parley: Parley) ->
     named |= {name for rule in alert_rules() for name in metrics_in(rule["expr"])}
     assert named - OF_RABBITMQ - exported == set()
     assert named >= OF_RABBITMQ
+
+
+@needs_prometheus
+async def test_every_panel_shows_something_and_a_stack_that_is_well_raises_no_alert(
+    running_parley: Parley, tmp_path: Path
+) -> None:
+    if running_parley.vhost.server.address.exporter_port is None:
+        pytest.skip("the broker was given by its address: where its exporter is, is not known")
+    settings = configuration(targets_of(running_parley), vhost=running_parley.vhost.name)
+    with prometheus_at_work(tmp_path / "prometheus", settings) as prometheus:
+        async with clients_of(running_parley) as clients:
+            await _use(running_parley, clients)
+        queries = list(panel_queries())
+        assert len(queries) > 30
+        for title, query in queries:
+            await eventually(partial(prometheus.shows, query), timeout_s=30, what=f"the panel {title}: {query}")
+        await eventually(prometheus.all_rules_are_evaluated, timeout_s=30, what="the evaluation of every rule")
+        assert prometheus.firing() == set()
 
 
 async def test_no_metric_has_a_person_or_an_order_in_its_labels(running_parley: Parley) -> None:

@@ -1,17 +1,26 @@
 """What a service says at its start about what it needs: queues, permissions, and a database that it can work with."""
 
+import asyncio
 import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
 from urllib.parse import quote
 
 import pytest
 from pymongo import AsyncMongoClient
 
+from deploy.local.settings import REPOSITORY
+from services.notifier.migrate import STEPS as NOTIFIER_STEPS
 from services.threads.migrate import STEPS
 from shared import schema, topology
 from shared.mongo import Database
 from shared.schema import Step, TooNewError
 from shared.verify import Topology
-from tests.servers.mongodb import FreshDatabases, SharedMongo
+from tests.e2e.client import clients_of
+from tests.faults.held import HELD
+from tests.servers.mongodb import FreshDatabases
 from tests.servers.parley import Parley
 from tests.servers.rabbitmq import Vhost
 from tests.servers.waiting import eventually
@@ -115,12 +124,54 @@ async def test_the_release_before_works_with_an_expanded_database_and_not_with_a
         await schema.require_usable(store, before)
 
 
-async def test_a_worker_on_a_database_of_a_later_release_is_not_ready_and_says_why(
-    parley: Parley, mongo_client: AsyncMongoClient[dict[str, object]], mongo: SharedMongo
+@pytest.mark.parametrize(("service", "steps"), [("threads", STEPS), ("notifier", NOTIFIER_STEPS)])
+async def test_a_service_on_a_database_of_a_later_release_is_not_ready_and_says_why(
+    parley: Parley, mongo_client: AsyncMongoClient[dict[str, object]], service: str, steps: Sequence[Step]
 ) -> None:
-    later = [*STEPS, Step(99, "of a later release", _nothing, usable_from=98)]
-    await schema.migrate(mongo_client[parley.database_names["threads"]], later)
-    parley.start("threads")
-    threads = parley.services["threads"]
-    await eventually(lambda: "can be used from 98 on" in threads.text_of("/readyz"), what="the reason")
-    assert json.loads(threads.text_of("/readyz"))["status"] == "not ready"
+    later = [*steps, Step(99, "of a later release", _nothing, usable_from=98)]
+    await schema.migrate(mongo_client[parley.database_names[service]], later)
+    parley.start(service)
+    process = parley.services[service]
+    await eventually(lambda: "can be used from 98 on" in process.text_of("/readyz"), what="the reason")
+    assert json.loads(process.text_of("/readyz"))["status"] == "not ready"
+
+
+@pytest.mark.parametrize("service", ["threads", "notifier"])
+async def test_a_database_can_be_brought_to_its_version_before_any_service_starts(parley: Parley, service: str) -> None:
+    command = [sys.executable, "-m", f"services.{service}.migrate"]
+    said = []
+    for _ in range(2):
+        done = await asyncio.to_thread(
+            subprocess.run,
+            command,
+            env={**os.environ, **parley.environment(service)},
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        said.append(done.stdout.splitlines())
+    name = parley.database_names[service]
+    now = f"{name}: at version 1; missing indexes: none"
+    assert said == [[f"{name}: version 1, the indexes of the first release", now], [now]]
+
+
+@pytest.mark.parametrize(("roles", "status", "named"), [("worker", 503, "wrong"), ("worker,api", 200, "missing")])
+async def test_a_worker_that_lags_is_not_ready_but_goes_on_answering_queries(
+    parley: Parley, roles: str, status: int, named: str
+) -> None:
+    parley.start("gateway")
+    threads = parley.add("threads", module="tests.faults.held", ROLES=roles, READY_LAG_S="0.5").start()
+    await threads.ready()
+    async with clients_of(parley) as clients:
+        await eventually(lambda: parley.services["gateway"].status_of("/readyz") == 200, what="the gateway")
+        assert (await clients.customer().post(HELD, Prefer="respond-async")).status == 202
+
+    def said() -> dict[str, dict[str, str]]:
+        found: dict[str, dict[str, str]] = json.loads(threads.text_of("/readyz"))
+        return found
+
+    await eventually(lambda: "oldest command has waited for" in said()[named].get("lag", ""), what="the lag")
+    assert threads.status_of("/readyz") == status
+    assert threads.status_of("/livez") == 200

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ class Api:
         *,
         bearer: str | None = None,
         body: Any = None,
-        data: bytes | None = None,
+        data: bytes | AsyncIterable[bytes] | None = None,
         **headers: str,
     ) -> "Seen":
         """Header names with underscores: `idempotency_key="k"`."""
@@ -88,19 +88,19 @@ def environment(vhost: Vhost, query_api: QueryApi) -> dict[str, str]:
         "TOKEN_DEMO_SECRET": TOKEN_SECRET,
         "LINK_SECRET": LINK_SECRET,
         "COMMAND_ID_SECRET": COMMAND_ID_SECRET,
+        "PERSON_WRITES_PER_S": "0",
+        "THREAD_WRITES_PER_S": "0",
     }
 
 
 @pytest.fixture
 def new_gateway(vhost: Vhost, query_api: QueryApi, tmp_path: Path) -> Iterator[NewGateway]:
-    """Starts gateways on the test's virtual host: `new_gateway(LIVE_RING_BYTES="10000")`."""
+    """Starts gateways on the test's virtual host, or on another: `new_gateway(LIVE_RING_BYTES="10000")`."""
     made: list[ServiceProcess] = []
 
-    def make(**settings: str) -> ServiceProcess:
+    def make(*, on: Vhost = vhost, **settings: str) -> ServiceProcess:
         label = f"gateway-{len(made)}"
-        made.append(
-            ServiceProcess("gateway", environment(vhost, query_api) | settings, directory=tmp_path, label=label)
-        )
+        made.append(ServiceProcess("gateway", environment(on, query_api) | settings, directory=tmp_path, label=label))
         return made[-1].start()
 
     yield make

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from services.notifier.mails import Mails
+from services.notifier import indexes
 from shared import mongo as shared_mongo
 from shared.mongo import Database
 from tests.integration.notifier.office import Office, Rules
@@ -19,7 +19,7 @@ async def ledger_database(mongo: SharedMongo, fresh_database: FreshDatabases) ->
     """A database of the test's own with the ledger's indexes."""
     client = shared_mongo.connect(mongo.url, name="test")
     database = shared_mongo.database(client, fresh_database("notifier"))
-    await Mails(database, delay_s=0, lease_s=1, resend=True, give_up_s=1, holder="test").prepare()
+    await indexes.ensure(database)
     yield database
     await client.close()
 

@@ -41,6 +41,8 @@ class Rules:
     limit_s: float = 10.0
     at_once: int = 4
     max_weight: int = 500_000
+    limit: int = 0
+    window_s: float = 3600.0
     pauses: Pauses = field(default_factory=lambda: SHORT_PAUSES)
 
 
@@ -71,6 +73,8 @@ class Office:
             give_up_s=rules.give_up_s,
             holder="test",
             max_weight=rules.max_weight,
+            limit=rules.limit,
+            window_s=rules.window_s,
         )
         self.connections = WatchedConnections(Server(host=LOOPBACK, port=smtp.port, security="none", limit_s=2))
         self.attempts = Attempts(

@@ -220,7 +220,7 @@ async def test_a_second_ambiguity_is_left_to_an_operator(make_office: MakeOffice
 
     await office.reaches("ambiguous")
     assert len(smtp.received) == 2
-    assert office.count("notifier_mails_total", state="ambiguous") == 1
+    await eventually(lambda: office.count("notifier_mails_total", state="ambiguous") == 1)
 
 
 async def test_with_hold_the_first_ambiguity_is_left_to_an_operator(make_office: MakeOffice, smtp: SmtpServer) -> None:

@@ -117,10 +117,12 @@ class Recorder(CommandListener):
     def failed(self, event: CommandFailedEvent) -> None: ...
 
     async def plans(self, database: Database, collection: str) -> list["Plan"]:
-        """The plans of the `find` commands on this collection since the last time, with their figures."""
-        asked = [each for each in self.commands if each.get("find") == collection]
-        self.commands.clear()
-        plans = [await _explain(database, command) for command in asked]
+        """The plans of the `find` commands and the joins (`$lookup`) on this collection since the last time, with their figures."""
+        asked = [each for each in self.commands if each.get("find") == collection or _joins(each, collection)]
+        plans = [
+            await (_explain(database, command) if "find" in command else _explain_join(database, command, collection))
+            for command in asked
+        ]
         self.commands.clear()
         return plans
 
@@ -149,3 +151,23 @@ async def _explain(database: Database, command: Document) -> Plan:
         step = step.get("inputStage")
     figures = explained["executionStats"]
     return Plan(tuple(stages), index, figures["nReturned"], figures["totalDocsExamined"], figures["totalKeysExamined"])
+
+
+def _joins(command: Document, collection: str) -> bool:
+    return any(stage.get("$lookup", {}).get("from") == collection for stage in command.get("pipeline", ()))
+
+
+async def _explain_join(database: Database, command: Document, collection: str) -> Plan:
+    """What a `$lookup` read of this collection; a sort in it shows as more keys than were asked for, not as a stage."""
+    kept = {name: command[name] for name in ("aggregate", "pipeline", "cursor")}
+    explained = await database.command({"explain": kept, "verbosity": "executionStats"})
+    [stage] = [each for each in explained["stages"] if each.get("$lookup", {}).get("from") == collection]
+    rows = await (await database[command["aggregate"]].aggregate(command["pipeline"])).to_list()
+    [index] = stage["indexesUsed"]
+    return Plan(
+        stages=("LOOKUP",),
+        index=index,
+        returned=len(rows[0][stage["$lookup"]["as"]]),
+        documents=stage["totalDocsExamined"],
+        keys=stage["totalKeysExamined"],
+    )

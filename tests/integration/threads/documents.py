@@ -137,7 +137,7 @@ class Shop:
         order_id = command.data.order_id
         decision = decide(command, self.threads[order_id], digest="d", now=command.time)
         assert isinstance(decision, Made), decision
-        await self.log.insert_singles([decision.entry])
+        await self.log.insert([[decision.entry]])
         await self.projection.write_entries([decision.entry])
         self.threads[order_id] = decision.thread
         self.entries.append(decision.entry)

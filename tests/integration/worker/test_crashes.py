@@ -7,7 +7,7 @@ import pytest
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 
-from tests.faults.threads import POINTS
+from tests.faults.threads import KILL_POINTS
 from tests.integration.worker.wire import Wire
 from tests.made import CUSTOMER, SELLER, post, snapshot
 from tests.servers.parley import Parley
@@ -27,7 +27,7 @@ async def _nothing_unfinished(store: AsyncDatabase[Document]) -> bool:
     return await store["entries"].count_documents({"unfinished": True}) == 0
 
 
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("point", KILL_POINTS)
 async def test_a_kill_loses_nothing_and_doubles_nothing(
     point: str, parley: Parley, wire: Wire, store: AsyncDatabase[Document]
 ) -> None:

@@ -79,3 +79,11 @@ def test_a_stamp_is_a_uuid7_and_a_later_one_is_greater() -> None:
     assert all(stamp.version == 7 and stamp.variant == uuid.RFC_4122 for stamp in stamps)
     by_time = [str(stamp)[:18] for stamp in stamps]
     assert by_time == sorted(by_time)
+
+
+def test_a_key_stands_for_the_id_that_it_has_always_stood_for() -> None:
+    """Old and new gateways run side by side: a retry must find what the first try made."""
+    ids = CommandIds("a-secret-of-the-tests-of-32-bytes-and-more")
+    assert ids.for_key(ADA, "message.post", "1042", "k") == "s6t7x6772n3engx7sudau7kzjmspenucghbvlqxnjr"
+    odd = ids.for_key('customer:Ada "é"', "threads.read", None, "k \\ 1")
+    assert odd == "7i7olwepzdfu434ybua6xhcl3yir3vgkirilmjlggt"

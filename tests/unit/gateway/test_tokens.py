@@ -12,10 +12,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from services.gateway.auth import CheckedTokens
 from shared import tokens
 from shared.errors import ProblemError
-from shared.tokens import DemoKeys, JwksKeys, Tokens
+from shared.tokens import CheckedTokens, DemoKeys, JwksKeys, Tokens
 
 SECRET = "a-demo-secret-of-more-than-32-bytes"
 LINK_SECRET = "a-link-secret-of-more-than-32-bytes"

@@ -277,6 +277,15 @@ def test_an_international_address_is_written_in_ascii_where_it_has_such_a_form()
     assert b"To: Mara Moser <mara@xn--bcher-kva.example>\r\n" in rendered.content
 
 
+def test_the_administrators_address_which_nobody_could_switch_on_again_is_offered_no_unsubscribing() -> None:
+    shop = customer().model_copy(update={"person": "shop", "inbox": "shop"})
+
+    message = read(mail(recipient=shop))
+
+    assert message["List-Unsubscribe"] is None
+    assert "unsubscribe" not in part(message, "html")
+
+
 def test_an_address_without_ascii_form_stands_as_utf_8() -> None:
     told = mail(event(to=(customer(email="mära@example.com"),)))
 

@@ -1,0 +1,123 @@
+"""The bill of materials of the three services, as CycloneDX 1.6: every package of requirements/runtime.txt with version and licence.
+
+`python -m deploy.sbom` prints it; it is committed as docs/sbom.json. Licences are those that the installed packages declare.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, metadata
+from pathlib import Path
+from typing import Any, Final
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+LOCK: Final = ROOT / "requirements" / "runtime.txt"
+PROJECT: Final = ROOT / "pyproject.toml"
+
+Json = dict[str, Any]
+
+# What packages say instead of a licence's SPDX name, in the metadata of older ones.
+SPDX: Final = {
+    "Apache 2.0": "Apache-2.0",
+    "Apache Software License": "Apache-2.0",
+    "Apache License 2.0": "Apache-2.0",
+    "Apache License, Version 2.0": "Apache-2.0",
+    "BSD License": "BSD-3-Clause",
+    "BSD": "BSD-3-Clause",
+    "3-Clause BSD License": "BSD-3-Clause",
+    "MIT License": "MIT",
+    "Python Software Foundation License": "PSF-2.0",
+    "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """One package of the lock file. `marker` says where it is needed, if not everywhere."""
+
+    name: str
+    version: str
+    marker: str | None
+    sha256: tuple[str, ...]
+
+
+def pinned(lock: Path = LOCK) -> Iterator[Pinned]:
+    """Every package of the lock file. Raises ValueError for one without an exact version or a hash."""
+    whole = lock.read_text().replace("\\\n", " ")
+    for line in whole.splitlines():
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        requirement, *hashes = re.split(r"\s+--hash=sha256:", line.strip())
+        name_and_version, _, marker = requirement.partition(";")
+        name, exactly, version = name_and_version.strip().partition("==")
+        if not exactly or not hashes:
+            raise ValueError(f"{lock.name} does not pin this with a hash: {requirement}")
+        name = name.partition("[")[0]
+        yield Pinned(name, version.strip(), marker.strip() or None, tuple(sorted(each.strip() for each in hashes)))
+
+
+def licence(name: str) -> str | None:
+    """What the installed package declares; None where it is not installed here (another system's)."""
+    try:
+        said = metadata(name)
+    except PackageNotFoundError:
+        return None
+    expressions = said.get_all("License-Expression")
+    if expressions:
+        return str(expressions[0])
+    classifiers = [
+        each.rpartition(" :: ")[2] for each in said.get_all("Classifier", []) if each.startswith("License ::")
+    ]
+    free_text = [line for text in said.get_all("License", []) for line in str(text).splitlines()[:1]]
+    found = [each for each in classifiers if each != "OSI Approved"] or free_text
+    return " OR ".join(SPDX.get(each, each) for each in found) or "unknown"
+
+
+def _component(package: Pinned) -> Json:
+    """Hashes are left to the lock file: there is one for each platform's build of a version."""
+    component: Json = {
+        "type": "library",
+        "bom-ref": f"{package.name}@{package.version}",
+        "name": package.name,
+        "version": package.version,
+        "purl": f"pkg:pypi/{package.name}@{package.version}",
+        "scope": "required",
+    }
+    said = licence(package.name)
+    if said is not None:
+        component["licenses"] = [{"expression": said} if _is_expression(said) else {"license": {"name": said}}]
+    if package.marker is not None:
+        component["properties"] = [{"name": "parley:needed", "value": package.marker}]
+    return component
+
+
+def _is_expression(said: str) -> bool:
+    return re.fullmatch(r"[A-Za-z0-9.+() -]+", said) is not None and said != "unknown" and " License" not in said
+
+
+def document() -> Json:
+    """The whole document. The same lock file and packages give the same bytes: it has no time and no serial number."""
+    version = re.search(r'^version = "([^"]+)"', PROJECT.read_text(), re.MULTILINE)
+    root = {"type": "application", "bom-ref": "parley", "name": "parley", "version": version[1] if version else "0"}
+    components = [_component(package) for package in sorted(pinned(), key=lambda each: each.name)]
+    depends = [{"ref": "parley", "dependsOn": [each["bom-ref"] for each in components]}]
+    return {
+        "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "version": 1,
+        "metadata": {"component": root},
+        "components": components,
+        "dependencies": depends,
+    }
+
+
+def main() -> None:
+    json.dump(document(), sys.stdout, indent=1)
+    print()
+
+
+if __name__ == "__main__":
+    main()

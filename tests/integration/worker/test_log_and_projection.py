@@ -1,0 +1,146 @@
+"""What groups of entries come to in MongoDB: chains that break, places that are taken, threads that are not projected yet."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from pymongo.asynchronous.database import AsyncDatabase
+
+from services.threads import indexes
+from services.threads.access import Parties
+from services.threads.entries import Log
+from services.threads.guesses import Guesses
+from services.threads.orders import Orders
+from services.threads.projection import Projection
+from services.threads.thread import Entry, Made, Thread, decide
+from tests.made import SELLER, post, snapshot
+
+Document = dict[str, Any]
+NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+async def store(database: AsyncDatabase[Document]) -> AsyncDatabase[Document]:
+    await indexes.ensure(database)
+    return database
+
+
+def _chain(order_id: str, count: int) -> list[Entry]:
+    """Successive entries of a thread, from its first on."""
+    thread = Thread(Parties(order_id, "c-7", "s-1", guest=False))
+    entries = []
+    for number in range(count):
+        decision = decide(post(f"number {number}", order_id=order_id), thread, digest="d", now=NOW)
+        assert isinstance(decision, Made)
+        thread = decision.thread
+        entries.append(decision.entry)
+    return entries
+
+
+async def test_a_chain_stops_where_its_place_is_taken_and_the_other_threads_go_on(
+    store: AsyncDatabase[Document],
+) -> None:
+    log = Log(store)
+    whole, headless, broken, single = (_chain(order_id, 4) for order_id in ("whole", "headless", "broken", "single"))
+    await log.insert([_chain("headless", 1)])
+    await log.insert([[_chain("broken", 3)[2]]])
+
+    inserted = await log.insert([whole, headless, broken, single[:1]])
+
+    assert {entry.id for entry in inserted.committed} == {entry.id for entry in [*whole, *broken[:2], single[0]]}
+    assert [entry.id for entry in inserted.refused] == [entry.id for entry in [*headless, *broken[2:]]]
+    assert {order_id: entry.seq for order_id, entry in (await log.newest(["whole", "broken", "none"])).items()} == {
+        "whole": 4,
+        "broken": 3,
+    }
+
+
+async def test_the_newest_entries_are_found_without_looking_at_older_ones(store: AsyncDatabase[Document]) -> None:
+    log = Log(store)
+    await log.insert([_chain(f"order-{number}", 50) for number in range(10)])
+    sent: list[Any] = []
+    aggregate = store["entries"].aggregate
+
+    class Watched:
+        async def aggregate(self, pipeline: Any) -> Any:
+            sent.append(pipeline)
+            return await aggregate(pipeline)
+
+    log._entries = Watched()  # type: ignore[assignment] - to see the pipeline that is sent
+    found = await log.newest([f"order-{number}" for number in range(10)])
+    explained = await store.command(
+        "explain", {"aggregate": "entries", "pipeline": sent[0], "cursor": {}}, verbosity="executionStats"
+    )
+    assert {entry.seq for entry in found.values()} == {50}
+    assert "DISTINCT_SCAN" in str(explained)
+    assert "'stage': 'COLLSCAN'" not in str(explained)
+
+
+async def test_entries_of_many_threads_are_projected_at_once_and_late_ones_change_nothing(
+    store: AsyncDatabase[Document],
+) -> None:
+    projection = Projection(store)
+    known, unknown = _chain("known", 3), _chain("unknown", 2)
+    await projection.write_order(snapshot("known"))
+    await projection.write_entries([*known, *unknown])
+    await projection.write_entries([known[0], replace(known[2], text="as it was never said"), unknown[0]])
+    await projection.write_order(snapshot("unknown"))
+
+    threads = {document["_id"]: document async for document in store["threads"].find()}
+    assert {order_id: thread["seq"] for order_id, thread in threads.items()} == {"known": 3, "unknown": 2}
+    assert threads["known"]["last"]["excerpt"] == "number 2"
+    assert threads["known"]["unread"] == {"customer": 0, "seller": 3, "shop": 3}
+    assert "customer:c-7/all" in threads["unknown"]["talks"]
+    assert "new" not in threads["known"]
+
+
+async def test_a_redacted_text_leaves_the_projection_and_does_not_come_back(store: AsyncDatabase[Document]) -> None:
+    projection = Projection(store)
+    await projection.write_order(snapshot())
+    entry = _chain("1042", 1)[0]
+    await projection.write_entries([entry])
+    await projection.write_entries([replace(entry, text=None, redacted=True)])
+    await projection.write_entries([entry])
+    thread = await store["threads"].find_one({"_id": "1042"})
+    assert thread is not None
+    assert thread["last"]["excerpt"] is None
+
+
+async def test_a_worker_guesses_from_what_it_wrote_last_and_from_what_others_have_projected(
+    store: AsyncDatabase[Document],
+) -> None:
+    log, orders, projection = Log(store), Orders(store), Projection(store)
+    guesses = Guesses(store, log=log, orders=orders)
+    await orders.keep(snapshot())
+    first, second, third = _chain("1042", 3)
+    guesses.remember([first])
+    assert (await guesses.guess(["1042"]))["1042"].seq == 1
+    await projection.write_entries([third])
+    assert (await guesses.guess(["1042"]))["1042"].seq == 3
+    guesses.remember([second])
+    guessed = (await guesses.guess(["1042"]))["1042"]
+    assert (guessed.seq, guessed.state, guessed.certain) == (3, third.after, False)
+    assert await guesses.guess(["unknown"]) == {}
+
+
+async def test_whose_an_order_is_is_never_guessed(store: AsyncDatabase[Document]) -> None:
+    orders = Orders(store)
+    guesses = Guesses(store, log=Log(store), orders=orders)
+    await orders.keep(snapshot(customer=snapshot().customer.model_copy(update={"guest": True})))
+    assert (await guesses.guess(["1042"]))["1042"].parties.guest
+    await orders.keep(snapshot(version=2))
+    assert not (await guesses.guess(["1042"]))["1042"].parties.guest
+
+
+async def test_a_mail_shows_the_order_as_its_newest_snapshot_says(store: AsyncDatabase[Document]) -> None:
+    orders = Orders(store)
+    seen = []
+    for version, status in ((1, "placed"), (2, "shipped")):
+        await orders.keep(snapshot(version=version, status=status))
+        parties = (await orders.parties(["1042"])).values()
+        shown = [(await orders.for_mail(parties))["1042"] for _ in range(2)]
+        assert shown[0] is shown[1]
+        seen.append(shown[0].snapshot.status)
+    assert seen == ["placed", "shipped"]
+    assert SELLER.seller_id == shown[0].snapshot.seller.id

@@ -1,0 +1,98 @@
+"""The messages about an entry are written as plain JSON; they must be what the contracts say, to the last field."""
+
+from datetime import UTC, datetime, timedelta
+
+import orjson
+import pytest
+from pydantic import TypeAdapter
+
+from services.threads.announcements import Announcements, MailContext
+from services.threads.orders import OrderForMail
+from services.threads.thread import Entry, Made, decide
+from shared import topology
+from shared.events import EVENT, NOTIFICATION, Event, Notification
+from shared.orders import Customer, OrderSnapshot
+from tests.made import CUSTOMER, SELLER, close_dispute, open_dispute, post, snapshot
+from tests.unit.threads.test_thread import PARTIES, WITHOUT
+
+SECRET = "link-secret-of-32-characters-and-more"
+NOW = datetime(2026, 11, 23, 9, 0, 0, 120_000, tzinfo=UTC)
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+def _entries() -> list[Entry]:
+    """A question, an answer, a dispute opened, a post while it is open, and the dispute closed without a word."""
+    thread, entries = WITHOUT, []
+    closing = close_dispute(traceparent=TRACE)
+    commands = [
+        post("Wo ist\u2028es? 🙂"),
+        post('$5 \\ "off"', by=SELLER),
+        open_dispute(),
+        post("still broken"),
+        closing,
+    ]
+    for command in commands:
+        decision = decide(command, thread, digest="d", now=NOW)
+        assert isinstance(decision, Made)
+        thread = decision.thread
+        entries.append(decision.entry)
+    return entries
+
+
+def _for_mail(order: OrderSnapshot) -> OrderForMail:
+    return OrderForMail(order, 7, order.model_dump_json(exclude_none=True).encode())
+
+
+def _context(order: OrderSnapshot) -> MailContext:
+    return MailContext({order.order_id: _for_mail(order)}, [], {})
+
+
+def _messages(entry: Entry, order: OrderSnapshot) -> dict[str, bytes]:
+    announcements = Announcements(link_secret=SECRET, administrators=None, clock=lambda: NOW)
+    return {each.exchange: each.body for each in announcements.of_entry(entry, PARTIES, _context(order))}
+
+
+def _require_exact(contract: TypeAdapter[Event] | TypeAdapter[Notification], body: bytes) -> None:
+    """Read by the contract and written again, it says the same: no field is missing, of another form, or one too many."""
+    read = contract.validate_json(body)
+    assert orjson.loads(read.model_dump_json(exclude_none=True)) == orjson.loads(body)
+
+
+@pytest.mark.parametrize("entry", _entries(), ids=lambda entry: f"{entry.seq} {entry.kind}")
+def test_what_is_published_about_an_entry_is_what_the_contracts_say(entry: Entry) -> None:
+    messages = _messages(entry, snapshot())
+    _require_exact(EVENT, messages[topology.EVENTS])
+    _require_exact(NOTIFICATION, messages[topology.NOTIFICATIONS])
+
+
+def test_a_guest_is_addressed_with_a_token_for_the_thread() -> None:
+    answer = _entries()[1]
+    guest = snapshot(customer=Customer(id="c-7", name="Ada", email="ada@example.com", guest=True))
+    addressed = NOTIFICATION.validate_json(_messages(answer, guest)[topology.NOTIFICATIONS])
+    assert addressed.type == "parley.entry.addressed.v1"
+    assert [each.guest_token is not None for each in addressed.data.recipients] == [True]
+    _require_exact(NOTIFICATION, _messages(answer, guest)[topology.NOTIFICATIONS])
+
+
+def test_tokens_are_made_anew_each_day_and_when_a_name_is_corrected() -> None:
+    moments = [NOW]
+    announcements = Announcements(link_secret=SECRET, administrators=None, clock=lambda: moments[-1])
+    answer = _entries()[1]
+
+    def tokens(name: str) -> tuple[str, str]:
+        order = snapshot(customer=Customer(id="c-7", name=name, email="ada@example.com", guest=True))
+        [_, addressed] = announcements.of_entry(answer, PARTIES, _context(order))
+        [recipient] = orjson.loads(addressed.body)["data"]["recipients"]
+        return recipient["guest_token"], recipient["unsubscribe_token"]
+
+    first, again, corrected = tokens("Ada"), tokens("Ada"), tokens("Ada L.")
+    moments.append(NOW + timedelta(days=1))
+    next_day = tokens("Ada")
+    assert first == again
+    assert (first[0] != corrected[0], first[1] == corrected[1]) == (True, True)
+    assert (first[0] != next_day[0], first[1] != next_day[1]) == (True, True)
+
+
+def test_nobody_but_the_notifier_is_told_an_address() -> None:
+    assert b"@" not in _messages(_entries()[0], snapshot())[topology.EVENTS]
+    assert CUSTOMER.name.encode() in _messages(_entries()[0], snapshot())[topology.EVENTS]
