@@ -31,7 +31,8 @@ MAX_IN_FLIGHT: Final = 512
 PERSISTENT: Final = 2
 UNBLOCKED_LIMIT_S: Final = 0.2
 HOLD_PAUSE_S: Final = 0.5
-HOLD_PAUSE_MAX_S: Final = 5.0
+# Looking again is cheap, and a server that comes back should not find that nobody looks.
+HOLD_PAUSE_MAX_S: Final = 1.0
 MAX_DETAIL_CHARACTERS: Final = 4_000
 
 # What a dead or dying connection raises while something waits on it.
@@ -108,6 +109,11 @@ class Publisher:
         self._connection = await aio_pika.connect_robust(with_options(self._url, self._name))
         self._channel = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
         log.info("rabbitmq_connected", connection=self._name)
+
+    async def connected_within(self, limit_s: float) -> None:
+        """After `start`: returns when the first connection stands, or after this time; connecting goes on either way."""
+        if self._connecting is not None:
+            await asyncio.wait({self._connecting}, timeout=limit_s)
 
     async def connected(self) -> None:
         """Starts, and returns once connected: for tools, which have nothing to do before. Services only `start`."""

@@ -44,4 +44,6 @@ def first_error(error: ValidationError) -> str:
     """Field and message of the first of the errors, without the value (it may be an address or a text)."""
     first = error.errors(include_input=False, include_url=False, include_context=False)[0]
     where = ".".join(str(part) for part in first["loc"]) or "body"
-    return f"{where}: {first['msg']}"
+    # pydantic's own message names the unknown type, which is a value like any other.
+    said = "is of no type that is known here" if first["type"] == "union_tag_invalid" else first["msg"]
+    return f"{where}: {said}"

@@ -37,6 +37,7 @@ from shared.tokens import CheckedTokens
 from shared.topology import COMMANDS, LIVE_STREAM, SHOP_ORDERS
 from shared.verify import Topology
 
+FIRST_CONNECTION_LIMIT_S: Final = 2.0
 ROUTERS: Final = (orders, thread_routes, disputes, marks, persons, live, links)
 EXPOSED: Final = ("ETag", "Location", "Preference-Applied", "Retry-After", "WWW-Authenticate", "X-Request-Id")
 ACCEPTED: Final = (
@@ -78,6 +79,8 @@ def build(settings: GatewaySettings) -> FastAPI:
             reading = [asyncio.create_task(replies.run()), asyncio.create_task(parts.feed.run())]
             reading.append(asyncio.create_task(needed.until_complete(), name="gateway verifies RabbitMQ"))
             _on_signal_to_stop(parts.clients.end_all)
+            # The port opens after this: whoever is asked as soon as it listens can write already, unless RabbitMQ is away.
+            await publisher.connected_within(FIRST_CONNECTION_LIMIT_S)
             try:
                 async with process.watched(figures.registry):
                     yield

@@ -68,8 +68,8 @@ class Notifications:
 
     async def _take(self, event: EntryAddressed) -> None:
         entry, order = gathered(event), order_shown(event.data.order, item_count=event.data.item_count)
-        for recipient in event.data.recipients:
-            taken = await self._mails.take(entry, recipient, order)
+        takings = (self._mails.take(entry, recipient, order) for recipient in event.data.recipients)
+        for taken in await asyncio.gather(*takings):
             if taken:
                 self._metrics.taken.labels(entry.kind).inc()
             else:

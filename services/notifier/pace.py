@@ -51,7 +51,7 @@ class Pace:
         return going
 
     def _allowed(self, document: Document) -> int:
-        urgent = any(is_urgent(entry["kind"]) for entry in document["entries"])
+        urgent = any(is_urgent(entry["kind"]) for entry in document.get("entries", ()))
         return URGENT_TIMES * self._limit if urgent else self._limit
 
     async def _postpone(self, postponed: Sequence[Document], busy: dict[str, Document]) -> None:

@@ -88,6 +88,9 @@ class Sender:
         while not self._stopping.is_set():
             free = await self._free_slots()
             due = await self._next_due(at_most=free)
+            if self._stopping.is_set():
+                await asyncio.gather(*(self._store(sending, Stopped("shutting down")) for sending in due))
+                return
             for _ in range(free - len(due)):
                 self._slots.release()
             for sending in due:

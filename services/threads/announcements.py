@@ -55,7 +55,7 @@ class Announcements:
     def addressees(self, entry: Entry, order: OrderForMail, watchers: Sequence[Watcher]) -> list[Addressee]:
         """Everybody whom the entry concerns, before preferences."""
         own = [each for each in watchers if each.order_id == entry.order_id]
-        return addressees(entry, order.snapshot, watchers=own, administrators=self._administrators)
+        return addressees(entry, order.parties, watchers=own, administrators=self._administrators)
 
     def of_entry(self, entry: Entry, parties: Parties, context: MailContext) -> list[Outgoing]:
         """The event of the entry, its redaction if there was one, and the addressed event if there is anybody to mail.

@@ -19,7 +19,6 @@ from services.threads.consumers import CommandConsumer
 from services.threads.effects import Effects
 from services.threads.entries import Log
 from services.threads.finish import Finisher
-from services.threads.guesses import Guesses
 from services.threads.marks import Marks
 from services.threads.metrics import Metrics
 from services.threads.migrate import STEPS
@@ -32,6 +31,7 @@ from services.threads.projection import Projection
 from services.threads.recipients import SHOP_MAILBOX, Addressee
 from services.threads.replies import Replies
 from services.threads.settings import Settings
+from services.threads.states import States
 from services.threads.sweeper import Sweeper
 from services.threads.writer import Writer
 from shared import jwks, probes, process, schema, topology, traces
@@ -126,14 +126,14 @@ def build_worker(settings: Settings, store: Database, metrics: Metrics) -> Worke
         ),
         publisher=publisher,
     )
-    guesses = Guesses(store, log=entries, orders=orders)
+    states = States(log=entries, orders=orders)
     marks = Marks(store, log=entries, projection=projection)
     committer = Committer(
         log=entries,
         outcomes=Outcomes(store),
         orders=orders,
-        guesses=guesses,
-        writer=Writer(log=entries, guesses=guesses, metrics=metrics),
+        states=states,
+        writer=Writer(log=entries, states=states, metrics=metrics),
         effects=Effects(log=entries, marks=marks, people=people, orders=orders),
         finisher=finisher,
         replies=Replies(publisher),

@@ -14,11 +14,11 @@ from services.threads.access import Parties
 from services.threads.effects import Applied, EffectCommand, Effects
 from services.threads.entries import Log
 from services.threads.finish import Finisher
-from services.threads.guesses import Guesses
 from services.threads.metrics import Metrics
 from services.threads.orders import Orders
 from services.threads.outcomes import Outcome, Outcomes
 from services.threads.replies import Replies
+from services.threads.states import States
 from services.threads.thread import Entry, Thread
 from services.threads.work import Work, later, waiting
 from services.threads.writer import Writer
@@ -58,7 +58,7 @@ class Committer:
         log: Log,
         outcomes: Outcomes,
         orders: Orders,
-        guesses: Guesses,
+        states: States,
         writer: Writer,
         effects: Effects,
         finisher: Finisher,
@@ -67,7 +67,7 @@ class Committer:
         metrics: Metrics,
     ) -> None:
         self._log, self._outcomes, self._orders = log, outcomes, orders
-        self._guesses, self._writer = guesses, writer
+        self._states, self._writer = states, writer
         self._effects, self._finisher, self._replies = effects, finisher, replies
         self._publisher, self._metrics = publisher, metrics
 
@@ -111,7 +111,7 @@ class Committer:
     async def _set_known_aside(self, works: list[Work], group: Group) -> list[Work]:
         ids = [work.command.id for work in works]
         entries, outcomes, _ = await asyncio.gather(
-            self._log.find(ids), self._outcomes.find(ids), self._guess(works, group)
+            self._log.find(ids), self._outcomes.find(ids), self._read_threads(works, group)
         )
         unfinished = await self._log.find_unfinished(entries) if entries else set()
         fresh = []
@@ -127,17 +127,17 @@ class Committer:
                     group.answered_before[work.command.id] = outcome.answer
         return fresh
 
-    async def _guess(self, works: Sequence[Work], group: Group) -> None:
-        """Reads, beside the known commands, what deciding starts from: the threads' likely states, and which earlier posts are settled."""
+    async def _read_threads(self, works: Sequence[Work], group: Group) -> None:
+        """Reads, beside the known commands, what deciding starts from: the threads, and which earlier posts are settled."""
         order_ids = {work.order_id for work in works if work.makes_entry and work.order_id is not None}
         earlier = {work.waits_for for work in works if work.waits_for is not None}
         if earlier:
             group.threads, committed, refused = await asyncio.gather(
-                self._guesses.guess(order_ids), self._log.which(earlier), self._outcomes.which(earlier)
+                self._states.newest(order_ids), self._log.which(earlier), self._outcomes.which(earlier)
             )
             group.settled = committed | refused
         elif order_ids:
-            group.threads = await self._guesses.guess(order_ids)
+            group.threads = await self._states.newest(order_ids)
 
     def _repeat_entry(self, work: Work, entry: Entry, group: Group, *, unfinished: bool) -> None:
         self._metrics.commands.labels("repeated").inc()
@@ -179,7 +179,7 @@ class Committer:
                 return
             await asyncio.sleep(WAIT_PAUSE_S)
             group = Group()
-            await self._guess(works, group)
+            await self._read_threads(works, group)
             await self._commit_entries(works, group)
             await self._finish(group)
             works = group.held_back
@@ -208,7 +208,8 @@ class Committer:
 
         def answer(entries: Sequence[Entry]) -> None:
             for entry in entries:
-                if (work := group.answered_by_entry.get(entry.id)) is not None:
+                work = group.answered_by_entry.get(entry.id)
+                if work is not None and work.message.reply_to is not None:
                     self._answer(work, _answer_of(work, entry))
 
         await self._finisher.finish(list(group.entries.values()), group.parties, answer=answer)

@@ -30,7 +30,8 @@ log = structlog.get_logger(__name__)
 # One that is finished, one that is written, and one that gathers.
 GROUPS_PREFETCHED: Final = 3
 HOLD_PAUSE_S: Final = 0.2
-HOLD_PAUSE_MAX_S: Final = 5.0
+# Looking again is cheap, and whoever comes back should not find that nobody looks.
+HOLD_PAUSE_MAX_S: Final = 1.0
 # Into so many parts a group is divided to find the command that a defect is about; they are committed side by side.
 PARTS: Final = 4
 

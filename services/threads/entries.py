@@ -91,17 +91,14 @@ class Log:
         return {document["_id"] for document in await found.to_list()}
 
     async def newest(self, order_ids: Sequence[OrderId]) -> dict[OrderId, Entry]:
-        """The newest entry of each thread: the only ground for a refusal, and for deciding after a collision.
+        """The newest entry of each thread: the only ground for a refusal, and for deciding after a collision."""
+        found = await (await self._entries.aggregate(_newest(order_ids, {"entry": {"$first": "$$ROOT"}}))).to_list()
+        return {document["_id"]: read_entry(document["entry"]) for document in found}
 
-        Sorted against the index on (order_id, seq), so that MongoDB jumps from thread to thread and looks at one entry of each.
-        """
-        pipeline: list[Document] = [
-            {"$match": {"order_id": {"$in": list(order_ids)}}},
-            {"$sort": {"order_id": DESCENDING, "seq": DESCENDING}},
-            {"$group": {"_id": "$order_id", "newest": {"$first": "$$ROOT"}}},
-        ]
-        found = await (await self._entries.aggregate(pipeline)).to_list()
-        return {document["_id"]: read_entry(document["newest"]) for document in found}
+    async def newest_seqs(self, order_ids: Sequence[OrderId]) -> dict[OrderId, int]:
+        """The `seq` of each thread's newest entry, read from the index alone. A thread without entries is missing."""
+        found = await (await self._entries.aggregate(_newest(order_ids, {"seq": {"$first": "$seq"}}))).to_list()
+        return {document["_id"]: document["seq"] for document in found}
 
     async def at(self, order_id: OrderId, seq: int) -> Entry | None:
         document = await self._entries.find_one({"order_id": order_id, "seq": seq})
@@ -182,3 +179,12 @@ class Log:
             {"$set": {"text": None, "redacted": True, "redacted_by": by, "unfinished": True}},
         )
         return (await self.find([message_id])).get(message_id)
+
+
+def _newest(order_ids: Sequence[OrderId], fields: Document) -> list[Document]:
+    """Sorted against the index on (order_id, seq), so that MongoDB jumps from thread to thread and looks at one entry of each."""
+    return [
+        {"$match": {"order_id": {"$in": list(order_ids)}}},
+        {"$sort": {"order_id": DESCENDING, "seq": DESCENDING}},
+        {"$group": {"_id": "$order_id", **fields}},
+    ]

@@ -9,6 +9,7 @@ from pymongo.errors import DuplicateKeyError
 
 from services.threads.access import Parties
 from services.threads.recent import Recent
+from services.threads.recipients import Addressee, parties_by_mail
 from shared.errors import CannotProcess
 from shared.fields import OrderId
 from shared.mongo import Database, Document
@@ -20,11 +21,18 @@ KEPT_FOR_MAIL: Final = 2_000
 
 @dataclass(frozen=True, slots=True)
 class OrderForMail:
-    """The order with as many items as a mail shows, also as JSON, and how many there are."""
+    """The order with as many items as a mail shows, also as JSON, how many there are, and its parties."""
 
     snapshot: OrderSnapshot
     item_count: int
     json: bytes
+    parties: tuple[Addressee, ...]
+
+    @classmethod
+    def of(cls, snapshot: OrderSnapshot, item_count: int) -> "OrderForMail":
+        """What is the same for all its entries is made once."""
+        json = snapshot.model_dump_json(exclude_none=True).encode()
+        return cls(snapshot, item_count, json, parties_by_mail(snapshot))
 
 
 class Orders:
@@ -94,8 +102,7 @@ class Orders:
 
 
 def _for_mail(document: Document) -> OrderForMail:
-    snapshot = OrderSnapshot.model_validate(document["snapshot"])
-    return OrderForMail(snapshot, document["item_count"], snapshot.model_dump_json(exclude_none=True).encode())
+    return OrderForMail.of(OrderSnapshot.model_validate(document["snapshot"]), document["item_count"])
 
 
 def parties_of(document: Document) -> Parties:

@@ -1,4 +1,4 @@
-"""The projection `threads`: one document an order, for lists, badges and first guesses.
+"""The projection `threads`: one document an order, for lists and badges. Nothing is decided on it.
 
 Three parts, each with a guard of its own: the order's summary (`version`), the thread's newest state (`seq`), and the inboxes' marks
 (`stamp`). A part is written only where the stored one is older, so writing twice or late changes nothing. What lists need

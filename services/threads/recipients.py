@@ -46,18 +46,21 @@ class Addressee:
 EVERYTHING = Choices()
 
 
+def parties_by_mail(order: OrderSnapshot) -> tuple[Addressee, ...]:
+    """Customer and seller, as far as they have an address."""
+    return tuple(each for each in (_customer(order), _seller(order)) if each is not None)
+
+
 def addressees(
-    entry: Entry, order: OrderSnapshot, *, watchers: Iterable[Watcher], administrators: Addressee | None
+    entry: Entry, parties: Iterable[Addressee], *, watchers: Iterable[Watcher], administrators: Addressee | None
 ) -> list[Addressee]:
     """Everybody whom the entry concerns and who has an address, before preferences. Imported entries concern nobody any more."""
     if entry.imported or entry.redacted:
         return []
-    everybody = [_customer(order), _seller(order)] + [
-        Addressee(each.person, "shop", each.name, each.email, each.locale) for each in watchers
-    ]
+    everybody = [*parties] + [Addressee(each.person, "shop", each.name, each.email, each.locale) for each in watchers]
     if administrators is not None and _concerns_administrators(entry):
         everybody.append(administrators)
-    return [each for each in everybody if each is not None and not _wrote(entry, each)]
+    return [each for each in everybody if not _wrote(entry, each)]
 
 
 def wanted(people: Iterable[Addressee], entry: Entry, choices: Mapping[str, Choices]) -> list[Addressee]:

@@ -1,6 +1,6 @@
 """Decides commands and inserts the entries that they make, in as many rounds as it takes.
 
-What collides with another writer, or would be refused on a guess, is decided again on the newest entry of the log.
+What collides with another writer is decided again on the newest entry of the log.
 """
 
 import asyncio
@@ -13,8 +13,8 @@ from typing import Final
 from services.threads import answers
 from services.threads.access import Parties
 from services.threads.entries import Log
-from services.threads.guesses import Guesses
 from services.threads.metrics import Metrics
+from services.threads.states import States
 from services.threads.thread import AlreadySo, Entry, EntryCommand, Made, Thread, decide
 from services.threads.work import MAX_WAITS, Work, later, waits
 from shared.commands import CloseDispute, CommandOutcome, ImportMessage, OpenDispute, PostMessage
@@ -48,13 +48,13 @@ class _Round:
 
 
 class Writer:
-    def __init__(self, *, log: Log, guesses: Guesses, metrics: Metrics) -> None:
-        self._log, self._guesses, self._metrics = log, guesses, metrics
+    def __init__(self, *, log: Log, states: States, metrics: Metrics) -> None:
+        self._log, self._states, self._metrics = log, states, metrics
 
     async def write(self, works: Sequence[Work], *, threads: dict[str, Thread], settled_before: set[str]) -> Written:
         """Commits what can be.
 
-        `threads` are first guesses; `settled_before` are ids of earlier posts that are committed or refused, for those that wait
+        `threads` are as they were read just now; `settled_before` are ids of earlier posts that are committed or refused, for those that wait
         for one.
         """
         written = Written()
@@ -74,7 +74,7 @@ class Writer:
     async def _decide_on(self, pending: Sequence[Work], threads: dict[str, Thread]) -> dict[str, Thread]:
         """The threads with those of the pending commands read anew from the log; one that is unknown there is unknown."""
         order_ids = {order_of(work) for work in pending}
-        certain = await self._guesses.certain(order_ids)
+        certain = await self._states.newest(order_ids)
         unknown = {order_id: Thread.unknown(order_id, certain=True) for order_id in order_ids - set(certain)}
         return {**threads, **certain, **unknown}
 
@@ -117,7 +117,7 @@ class Writer:
             return
         work_of = {entry.id: work for chain in this.chains.values() for work, entry in chain}
         inserted = await self._log.insert([[entry for _, entry in chain] for chain in this.chains.values()])
-        self._guesses.remember(inserted.committed)
+        self._states.remember(inserted.committed)
         written.entries += [(work_of[entry.id], entry) for entry in inserted.committed]
         await self._look_up([work_of[entry.id] for entry in inserted.refused], this, written)
 

@@ -157,7 +157,7 @@ def _tell(run: Run, took_s: float, settled_s: float, load: Load, faults: Faults,
         f"refused {figures.refused}, repeated {figures.repeated}, kills {faults.kills}, other faults {faults.others} "
         f"of {len(faults.kinds) - 1} kinds, entries {verdict.entries}, "
         f"lost {len(verdict.lost)}, doubled {len(verdict.doubled)}, ghosts {len(verdict.ghosts)}, "
-        f"disorder {len(verdict.disorder)}, other {len(verdict.other)}, mails {mails.mails}, "
+        f"disorder {len(verdict.disorder)} (waited 10 s in vain {verdict.waited_in_vain}), other {len(verdict.other)}, mails {mails.mails}, "
         f"duplicate mails {mails.duplicates}, ambiguous {mails.doubts} (sender gone {mails.lapsed}), "
         f"longest silence {figures.longest_silence_s:.1f} s, quiet after {settled_s:.1f} s"
     )

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ class Ledger:
         self._file = path.open("a", encoding="utf-8")
 
     def write(self, what: str, **facts: Any) -> None:
-        self._file.write(json.dumps({"what": what, **facts}) + "\n")
+        self._file.write(json.dumps({"what": what, "at": time.time(), **facts}) + "\n")
         self._file.flush()
         os.fdatasync(self._file.fileno())
 

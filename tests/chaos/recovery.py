@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -110,6 +111,12 @@ class Watchers:
         except (aiohttp.ClientError, TimeoutError):
             return None
 
+    async def processes_serve(self) -> None:
+        """Returns when every process answers at all: one that was started serves again from then on."""
+        for process in self._stack.processes:
+            answers = partial(asyncio.to_thread, process.status_of, "/livez")
+            await eventually(answers, timeout_s=GIVE_UP_S, what=f"{process.label} answering")
+
     async def everything_works(self, number: int) -> None:
         """Returns once a new post at each gateway is answered with 201, can be read there, and is mailed."""
         await asyncio.gather(*(self._works(client, number) for client in self.customers(number)))
@@ -194,6 +201,7 @@ async def _measured(watchers: Watchers, name: str, fault: Fault, pick: float, *,
     """The fault ends when the failed part serves again; everything is counted until all works."""
     watchers.noticed.begin()
     await fault(Step(name, gap_s=0, lasts_s=LASTS_S, pick=pick))
+    await watchers.processes_serve()
     served_again = time.monotonic()
     await watchers.everything_works(order)
     recovery_s = time.monotonic() - served_again

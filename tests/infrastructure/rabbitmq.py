@@ -44,7 +44,7 @@ class RabbitFaults:
                 "rabbitmq-disk-full": (Kind(lasts_s=(2.0, 4.0)), self.disk_full),
                 "queue-full": (Kind(), self.full_queue),
                 "amqp-delay": (Kind(), self.through(lambda proxy: proxy.delay(0.15))),
-                "amqp-slice": (Kind(), self.through(lambda proxy: proxy.slice(3))),
+                "amqp-slice": (Kind(), self.through(lambda proxy: proxy.slice(16))),
                 "amqp-stall": (Kind(2), self.through(Proxy.stall)),
                 "amqp-cut": (Kind(2, (0.1, 0.2)), self.through(Proxy.cut)),
                 "amqp-refuse": (Kind(), self.through(Proxy.refuse)),

@@ -1,6 +1,6 @@
 """A service with defects whose exceptions quote what people wrote, as a refused write or a failed template does.
 
-`TELLTALE=threads python -m tests.security.telltale`; whoever writes RAISES meets them.
+`TELLTALE=threads python -m tests.security.telltale`; whoever writes RAISES or UNMAILABLE meets them.
 """
 
 import os
@@ -15,7 +15,7 @@ from services.threads import __main__ as threads
 from services.threads.commit import Committer, Group
 from services.threads.work import Work
 
-RAISES = "raise"
+RAISES, UNMAILABLE = "raise", "unmailable"
 
 write, render, ask = Committer.write, Renderer.render, Threads.ask
 
@@ -28,7 +28,7 @@ async def _write(self: Committer, works: Sequence[Work]) -> Group:
 
 
 def _render(self: Renderer, mail: Any, *rest: Any, **named: Any) -> Any:
-    if RAISES in str(mail):
+    if UNMAILABLE in str(mail):
         raise ValueError(f"a template failed: {mail}")
     return render(self, mail, *rest, **named)
 

@@ -10,9 +10,9 @@ from pymongo.asynchronous.database import AsyncDatabase
 from services.threads import indexes
 from services.threads.access import Parties
 from services.threads.entries import Log
-from services.threads.guesses import Guesses
 from services.threads.orders import Orders
 from services.threads.projection import Projection
+from services.threads.states import States
 from services.threads.thread import Entry, Made, Thread, decide
 from tests.made import SELLER, post, snapshot
 
@@ -68,13 +68,15 @@ async def test_the_newest_entries_are_found_without_looking_at_older_ones(store:
             return await aggregate(pipeline)
 
     log._entries = Watched()  # type: ignore[assignment] - to see the pipeline that is sent
-    found = await log.newest([f"order-{number}" for number in range(10)])
-    explained = await store.command(
-        "explain", {"aggregate": "entries", "pipeline": sent[0], "cursor": {}}, verbosity="executionStats"
-    )
-    assert {entry.seq for entry in found.values()} == {50}
-    assert "DISTINCT_SCAN" in str(explained)
-    assert "'stage': 'COLLSCAN'" not in str(explained)
+    order_ids = [f"order-{number}" for number in range(10)]
+    assert {entry.seq for entry in (await log.newest(order_ids)).values()} == {50}
+    assert set((await log.newest_seqs(order_ids)).values()) == {50}
+    for pipeline, is_covered in zip(sent, (False, True), strict=True):
+        explained = await store.command(
+            "explain", {"aggregate": "entries", "pipeline": pipeline, "cursor": {}}, verbosity="executionStats"
+        )
+        assert "DISTINCT_SCAN" in str(explained)
+        assert ("FETCH" in str(explained)) is not is_covered
 
 
 async def test_entries_of_many_threads_are_projected_at_once_and_late_ones_change_nothing(
@@ -107,30 +109,29 @@ async def test_a_redacted_text_leaves_the_projection_and_does_not_come_back(stor
     assert thread["last"]["excerpt"] is None
 
 
-async def test_a_worker_guesses_from_what_it_wrote_last_and_from_what_others_have_projected(
+async def test_a_thread_is_read_as_the_log_has_it_whatever_this_worker_wrote_last(
     store: AsyncDatabase[Document],
 ) -> None:
-    log, orders, projection = Log(store), Orders(store), Projection(store)
-    guesses = Guesses(store, log=log, orders=orders)
+    log, orders = Log(store), Orders(store)
+    states = States(log=log, orders=orders)
     await orders.keep(snapshot())
-    first, second, third = _chain("1042", 3)
-    guesses.remember([first])
-    assert (await guesses.guess(["1042"]))["1042"].seq == 1
-    await projection.write_entries([third])
-    assert (await guesses.guess(["1042"]))["1042"].seq == 3
-    guesses.remember([second])
-    guessed = (await guesses.guess(["1042"]))["1042"]
-    assert (guessed.seq, guessed.state, guessed.certain) == (3, third.after, False)
-    assert await guesses.guess(["unknown"]) == {}
+    chain = _chain("1042", 3)
+    assert (await states.newest(["1042"]))["1042"].seq == 0
+    for end in (1, 3):
+        await log.insert([chain[:end] if end == 1 else chain[1:]])
+        states.remember(chain[:1])
+        read = (await states.newest(["1042", "unknown"]))["1042"]
+        assert (read.seq, read.state, read.certain) == (end, chain[end - 1].after, True)
+    assert await states.newest(["unknown"]) == {}
 
 
-async def test_whose_an_order_is_is_never_guessed(store: AsyncDatabase[Document]) -> None:
+async def test_whose_an_order_is_is_read_each_time(store: AsyncDatabase[Document]) -> None:
     orders = Orders(store)
-    guesses = Guesses(store, log=Log(store), orders=orders)
+    states = States(log=Log(store), orders=orders)
     await orders.keep(snapshot(customer=snapshot().customer.model_copy(update={"guest": True})))
-    assert (await guesses.guess(["1042"]))["1042"].parties.guest
+    assert (await states.newest(["1042"]))["1042"].parties.guest
     await orders.keep(snapshot(version=2))
-    assert not (await guesses.guess(["1042"]))["1042"].parties.guest
+    assert not (await states.newest(["1042"]))["1042"].parties.guest
 
 
 async def test_a_mail_shows_the_order_as_its_newest_snapshot_says(store: AsyncDatabase[Document]) -> None:

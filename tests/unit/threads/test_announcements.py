@@ -39,12 +39,8 @@ def _entries() -> list[Entry]:
     return entries
 
 
-def _for_mail(order: OrderSnapshot) -> OrderForMail:
-    return OrderForMail(order, 7, order.model_dump_json(exclude_none=True).encode())
-
-
 def _context(order: OrderSnapshot) -> MailContext:
-    return MailContext({order.order_id: _for_mail(order)}, [], {})
+    return MailContext({order.order_id: OrderForMail.of(order, 7)}, [], {})
 
 
 def _messages(entry: Entry, order: OrderSnapshot) -> dict[str, bytes]:

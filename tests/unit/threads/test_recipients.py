@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from services.threads.recipients import Addressee, Choices, Watcher, addressees, wanted
+from services.threads.recipients import Addressee, Choices, Watcher, addressees, parties_by_mail, wanted
 from services.threads.thread import Entry, Made, Thread, decide
 from tests.made import ADMIN, CUSTOMER, SELLER, close_dispute, open_dispute, post, snapshot
 from tests.unit.threads.test_thread import WITHOUT
@@ -24,7 +24,7 @@ def _entries(*commands: object) -> list[Entry]:
 
 
 def _persons(entry: Entry) -> list[str]:
-    people = addressees(entry, snapshot(), watchers=[WATCHER], administrators=ADMINISTRATORS)
+    people = addressees(entry, parties_by_mail(snapshot()), watchers=[WATCHER], administrators=ADMINISTRATORS)
     return [each.person for each in people]
 
 
@@ -50,21 +50,23 @@ def test_a_person_without_an_address_is_not_mailed() -> None:
     order = snapshot()
     silent = order.model_copy(update={"seller": order.seller.model_copy(update={"email": None})})
     [entry] = _entries(post("question"))
-    assert addressees(entry, silent, watchers=[], administrators=None) == []
+    assert addressees(entry, parties_by_mail(silent), watchers=[], administrators=None) == []
 
 
 def test_a_guest_is_known_by_their_order() -> None:
     order = snapshot()
     guests = order.model_copy(update={"customer": order.customer.model_copy(update={"guest": True})})
     [entry] = _entries(post("answer", by=SELLER))
-    [guest] = addressees(entry, guests, watchers=[], administrators=None)
+    [guest] = addressees(entry, parties_by_mail(guests), watchers=[], administrators=None)
     assert (guest.person, guest.guest) == ("guest:1042", True)
 
 
 def test_what_is_switched_off_is_not_mailed_and_the_language_is_the_persons_own() -> None:
     [text, opened] = _entries(post("question"), open_dispute())
     choices = {"seller:s-1": Choices(messages=False, locale="de")}
-    people = addressees(text, snapshot(), watchers=[], administrators=None)
+    people = addressees(text, parties_by_mail(snapshot()), watchers=[], administrators=None)
     assert wanted(people, text, choices) == []
-    [seller] = wanted(addressees(opened, snapshot(), watchers=[], administrators=None), opened, choices)
+    [seller] = wanted(
+        addressees(opened, parties_by_mail(snapshot()), watchers=[], administrators=None), opened, choices
+    )
     assert seller.locale == "de"
