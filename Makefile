@@ -25,7 +25,7 @@ demo: venv ## A shop, a customer and a seller use the running stack, or the comp
 token: venv ## A bearer token: ROLE=customer|seller|admin|service ID=…, or ROLE=guest ORDER=…
 	@$(PY) -m deploy.local.tokens
 
-test: ready browser prometheus lint ## Everything that a change must pass (ARGS= for pytest)
+test: ready browser prometheus faults lint ## Everything that a change must pass (ARGS= for pytest)
 	$(PY) -m pytest $(ARGS)
 
 lint: venv ## Style, types, and which part may import which

@@ -11,7 +11,7 @@ from shared.mongo import Database, connect, database
 from tests.chaos.stack import Stack
 from tests.servers.waiting import eventually
 
-QUIET_LIMIT_S: Final = 120
+QUIET_LIMIT_S: Final = 180
 READY_LIMIT_S: Final = 60
 # A mail that fails again and again under faults is tried again so often by the operator of this run.
 RETRIES: Final = 5
