@@ -4,6 +4,7 @@ Known commands first; the insert is the compare-and-set; nothing is answered or 
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -32,7 +33,7 @@ from shared.commands import (
 )
 from shared.delivery import Outgoing, Publisher
 
-WAIT_ROUNDS: Final = 8
+WAIT_S: Final = 0.08
 WAIT_PAUSE_S: Final = 0.01
 
 
@@ -173,10 +174,12 @@ class Committer:
         group.held_back = written.waiting
 
     async def _commit_waiting(self, works: list[Work]) -> None:
-        """The earlier post is mostly in another worker's hands just now: looks again for a moment, then lets these go round."""
-        for _ in range(WAIT_ROUNDS):
-            if not works:
-                return
+        """The earlier post is mostly in another worker's hands just now: looks again for a moment, then lets these go round.
+
+        Time is counted, not rounds: where MongoDB is slow, the groups behind this one do not wait for eight of its answers.
+        """
+        until = time.monotonic() + WAIT_S
+        while works and time.monotonic() < until:
             await asyncio.sleep(WAIT_PAUSE_S)
             group = Group()
             await self._read_threads(works, group)
