@@ -85,7 +85,7 @@ CASES: Final = (
     Case("gives each try a new Message-ID", a_sender_dies("before 250 received"), r"no mail of the ledger", False),
     Case("does not record a doubt", a_sender_dies("before 250 received"), r"came 2 times and was ambiguous 0", False),
     Case("marks sent before it transmits", a_sender_dies("before DATA sent"), r"marked sent and never came", False),
-    Case("takes an event twice", fails("threads", "after published"), r"taken 2 times"),
+    Case("takes an event twice", fails("threads", "after published"), r"taken \d+ times"),
     Case("never takes back a lease", a_sender_dies("after leased"), r"ended as leased", False),
     Case(
         "acknowledges before it takes",
