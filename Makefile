@@ -36,7 +36,7 @@ lint: venv ## Style, types, and which part may import which
 
 docs: venv ## The generated documents anew, from the code: contracts, settings, dashboard
 	@$(PY) -m deploy.asyncapi >docs/.new && mv docs/.new docs/asyncapi.yaml
-	@$(PY) -m services.gateway.openapi >docs/.new && mv docs/.new docs/openapi.yaml
+	@$(PY) -m deploy.openapi >docs/.new && mv docs/.new docs/openapi.yaml
 	@$(PY) -m deploy.settings_table
 	@$(PY) -m deploy.dashboard >docs/.new && mv docs/.new deploy/grafana/dashboards/parley.json
 	@$(PY) -m deploy.sbom >docs/.new && mv docs/.new docs/sbom.json

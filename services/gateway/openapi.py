@@ -1,6 +1,5 @@
-"""The OpenAPI document: what FastAPI finds in the routes, with the schemas of bodies and problems. `python -m services.gateway.openapi` prints it."""
+"""The OpenAPI document: what FastAPI finds in the routes, with the schemas of bodies and problems."""
 
-import sys
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -84,15 +83,3 @@ def use_in(app: FastAPI) -> None:
 
     # FastAPI's documentation says to extend it so.
     app.openapi = once  # type: ignore[method-assign]
-
-
-def main() -> None:
-    import yaml  # noqa: PLC0415 - for the document alone: it is none of the packages that the service runs with
-
-    from services.gateway.app import undressed  # noqa: PLC0415 - app imports this module
-
-    yaml.safe_dump(undressed().openapi(), sys.stdout, sort_keys=False, allow_unicode=True, width=120)
-
-
-if __name__ == "__main__":
-    main()
