@@ -1,8 +1,14 @@
 """Ports on the loopback interface: free ones, and whether a given one is free."""
 
+import contextlib
+import os
 import random
 import socket
+import tempfile
+import time
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
 
 from deploy.local.errors import StackError
 
@@ -10,6 +16,7 @@ LOOPBACK = "127.0.0.1"
 # Below the range that Linux takes outgoing connections from (32768 and up): a client that keeps trying to reach a stopped
 # server on such a port could otherwise be given that very port and connect to itself.
 FREE_PORTS = range(20_000, 32_000)
+RESERVED_S: Final = 60.0
 
 
 def is_free(port: int) -> bool:
@@ -25,11 +32,26 @@ def is_free(port: int) -> bool:
 
 
 def free_port() -> int:
-    """A port that is free now. Nobody reserves it: whoever asked should listen soon."""
+    """A port that is free now, and given to nobody else on this machine for a minute: whoever asked should listen soon."""
     for port in random.sample(FREE_PORTS, k=200):
-        if is_free(port):
+        if is_free(port) and _reserve(port):
             return port
     raise StackError(f"no free port between {FREE_PORTS.start} and {FREE_PORTS.stop} on {LOOPBACK}")
+
+
+def _reserve(port: int) -> bool:
+    """Whether nobody was given the port just now: two who ask at once (two runs of the tests) would both find it free."""
+    mark = Path(tempfile.gettempdir()) / f"parley-ports-{os.getuid()}" / str(port)
+    mark.parent.mkdir(exist_ok=True)
+    with contextlib.suppress(FileNotFoundError):
+        if time.time() - mark.stat().st_mtime < RESERVED_S:
+            return False
+        mark.unlink(missing_ok=True)
+    try:
+        mark.touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
 
 
 def require_free(ports: Mapping[str, int]) -> None:

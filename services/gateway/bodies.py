@@ -16,6 +16,8 @@ from shared.errors import FieldError, ProblemError, refuse
 
 # 10,000 characters beyond the Basic Multilingual Plane, escaped as most JSON writers do, are 120,000 bytes.
 MAX_BODY_BYTES: Final = 128 * 1024
+# How much above the limit is read before the connection is cut off.
+DRAINED_BYTES: Final = 1_048_576
 MAX_ORDER_BYTES: Final = 1024 * 1024
 BODY_DEADLINE_S: Final = 15.0
 
@@ -57,7 +59,7 @@ async def _read(request: Request, model: type[M], *, limit_bytes: int, empty: M 
 async def raw_body(request: Request, *, limit_bytes: int) -> bytes:
     """The body's bytes. Raises 413 as soon as there are more than the limit, and 408 when they do not come."""
     announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and len(announced) < 20 and int(announced) > limit_bytes:
+    if announced.isdecimal() and len(announced) < 20 and int(announced) > limit_bytes + DRAINED_BYTES:
         raise _too_large(limit_bytes)
     return await received(request.receive, limit_bytes=limit_bytes)
 
@@ -72,16 +74,19 @@ async def received(receive: Receive, *, limit_bytes: int) -> bytes:
 
 
 async def _gather(receive: Receive, limit_bytes: int) -> bytes:
-    body = bytearray()
-    while True:
+    """What is a little too large is read to its end all the same, and thrown away: who still writes does not hear an answer."""
+    body, size, more = bytearray(), 0, True
+    while more and size <= limit_bytes + DRAINED_BYTES:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
-        body += message.get("body", b"")
-        if len(body) > limit_bytes:
-            raise _too_large(limit_bytes)
-        if not message.get("more_body", False):
-            return bytes(body)
+        part, more = message.get("body", b""), message.get("more_body", False)
+        size += len(part)
+        if size <= limit_bytes:
+            body += part
+    if size > limit_bytes:
+        raise _too_large(limit_bytes)
+    return bytes(body)
 
 
 def _too_large(limit_bytes: int) -> ProblemError:

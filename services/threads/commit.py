@@ -228,8 +228,11 @@ class Committer:
         problem = applied.answer.problem
         if problem is not None and problem.code == "not_found" and (retried := later(work)) is not None:
             return await self._publish([retried])
-        answer = applied.answer
-        if not await self._outcomes.keep([_outcome(work, answer)], now=datetime.now(UTC)):
+        answer, now = applied.answer, datetime.now(UTC)
+        kept = _outcome(work, answer)
+        if not await (
+            self._outcomes.keep_applied(kept, now=now) if problem is None else self._outcomes.keep([kept], now=now)
+        ):
             stands = (await self._outcomes.find([work.command.id])).get(work.command.id)
             answer = stands.answer if stands is not None else answer
         self._metrics.commands.labels("applied" if problem is None else "rejected").inc()

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from pymongo.errors import BulkWriteError
+from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from services.threads.entries import DUPLICATE_KEY
 from shared.commands import CommandOutcome
@@ -59,6 +59,21 @@ class Outcomes:
                 raise
             return False
         return True
+
+    async def keep_applied(self, outcome: Outcome, *, now: datetime) -> bool:
+        """Keeps that the command was applied; False where that is known already, and stays as it is.
+
+        A refusal gives way: it was said of a copy in another worker's hands that was looked at a moment before it became possible.
+        """
+        document = _document(outcome, now)
+        not_applied = {"_id": document.pop("_id"), "outcome.state": {"$ne": "done"}}
+        for _ in range(2):  # the first time, a refusal may have come between MongoDB's look and its insert
+            try:
+                await self._outcomes.replace_one(not_applied, document, upsert=True)
+                return True
+            except DuplicateKeyError:
+                continue
+        return False
 
     async def park(self, outcome: Outcome, *, now: datetime) -> None:
         """Says that the command lies in the dead-letter queue, for whoever asks what became of it."""

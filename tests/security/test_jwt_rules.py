@@ -266,14 +266,14 @@ async def test_3_10_a_header_that_must_be_understood_and_is_not_is_refused(heade
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"exp": int(time.time()) - 31},
+        {"exp": 1_600_000_000},
         {"exp": "soon"},
         {"exp": [1]},
         {"exp": 10**15},
         {"exp": float("inf")},
-        {"nbf": int(time.time()) + 300},
+        {"nbf": 4_000_000_000},
         {"nbf": "now"},
-        {"iat": int(time.time()) + 300},
+        {"iat": 4_000_000_000},
         {"iat": "now"},
     ],
     ids=str,
