@@ -22,6 +22,9 @@ from pymongo.read_concern import ReadConcern
 WRITE_LIMIT_MS: Final = 5_000
 SERVER_SELECTION_MS: Final = 3_000
 SOCKET_LIMIT_MS: Final = 15_000
+# After an error that says "not the primary" the driver waits for the server's next word: that comes this often, or at once where
+# something changes. Ten seconds, the driver's own, would be ten of waiting where nothing does.
+HEARTBEAT_MS: Final = 2_000
 
 Document = dict[str, Any]
 Database = AsyncDatabase[Document]
@@ -64,6 +67,7 @@ def connect(url: str, *, name: str) -> AsyncMongoClient[Document]:
         serverSelectionTimeoutMS=SERVER_SELECTION_MS,
         connectTimeoutMS=SERVER_SELECTION_MS,
         socketTimeoutMS=SOCKET_LIMIT_MS,
+        heartbeatFrequencyMS=HEARTBEAT_MS,
         retryWrites=True,
         maxPoolSize=50,
     )
