@@ -39,7 +39,10 @@ WAIT_PAUSE_S: Final = 0.01
 
 @dataclass(slots=True)
 class Group:
-    """What a group of commands has come to so far. `copies` are further deliveries of commands that are in it already."""
+    """What a group of commands has come to so far. `copies` are further deliveries of commands that are in it already.
+
+    `defects` are commands that could not be decided, with the traceback; they are for the caller to park.
+    """
 
     copies: list[Work] = field(default_factory=list)
     effects: list[Work] = field(default_factory=list)
@@ -50,6 +53,7 @@ class Group:
     answered_before: dict[str, CommandOutcome] = field(default_factory=dict)
     answered_by_entry: dict[str, Work] = field(default_factory=dict)
     parties: dict[str, Parties] = field(default_factory=dict)
+    defects: list[tuple[Work, str]] = field(default_factory=list)
 
 
 class Committer:
@@ -72,9 +76,11 @@ class Committer:
         self._effects, self._finisher, self._replies = effects, finisher, replies
         self._publisher, self._metrics = publisher, metrics
 
-    async def commit(self, works: Sequence[Work]) -> None:
-        """Returns when every one of these commands may be acknowledged. May run twice, also after a failure half-way."""
-        await self.finish(await self.write(works))
+    async def commit(self, works: Sequence[Work]) -> Group:
+        """Returns when every one of these commands but the `defects` may be acknowledged. May run twice, also after a failure half-way."""
+        group = await self.write(works)
+        await self.finish(group)
+        return group
 
     async def write(self, works: Sequence[Work]) -> Group:
         """The first half: what is known is set aside, and the new entries are committed. Nothing may be acknowledged yet."""
@@ -93,13 +99,13 @@ class Committer:
         stage = self._metrics.stage_seconds
         with stage.labels("finish").time():
             await self._finish(group)
-        await self._commit_waiting(group.held_back)
+        await self._commit_waiting(group)
         with stage.labels("effects").time():
             await asyncio.gather(
                 *(self._apply(work, group.answered_before.get(work.command.id)) for work in group.effects)
             )
         if group.copies:
-            await self.commit(group.copies)
+            group.defects += (await self.commit(group.copies)).defects
 
     async def park(self, work: Work) -> None:
         """Says of a command that goes to the dead-letter queue that it is parked there, to whoever waits or asks."""
@@ -172,19 +178,21 @@ class Committer:
         await self._refuse(written.refused)
         await self._publish(written.outgoing)
         group.held_back = written.waiting
+        group.defects += written.defects
 
-    async def _commit_waiting(self, works: list[Work]) -> None:
+    async def _commit_waiting(self, waits: Group) -> None:
         """The earlier post is mostly in another worker's hands just now: looks again for a moment, then lets these go round.
 
         Time is counted, not rounds: where MongoDB is slow, the groups behind this one do not wait for eight of its answers.
         """
-        until = time.monotonic() + WAIT_S
+        works, until = waits.held_back, time.monotonic() + WAIT_S
         while works and time.monotonic() < until:
             await asyncio.sleep(WAIT_PAUSE_S)
             group = Group()
             await self._read_threads(works, group)
             await self._commit_entries(works, group)
             await self._finish(group)
+            waits.defects += group.defects
             works = group.held_back
         await self._publish([waiting(work) for work in works])
 

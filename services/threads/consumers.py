@@ -197,6 +197,7 @@ class CommandConsumer:
         try:
             if written is not None:
                 await self._committer.finish(written)
+                await self._park(written.defects)
         except Exception as error:
             log.warning("group_finished_anew", queue=QUEUE.name, error=type(error).__name__, count=len(group.works))
             await self._commit_held(group.works)
@@ -234,7 +235,7 @@ class CommandConsumer:
         pause_s = HOLD_PAUSE_S
         while works:
             try:
-                return await self._committer.commit(works)
+                return await self._park((await self._committer.commit(works)).defects)
             except Exception as error:
                 if not is_away(error):
                     return await self._commit_parts(works)
@@ -251,12 +252,16 @@ class CommandConsumer:
             parts = [works[start : start + size] for start in range(0, len(works), size)]
             await asyncio.gather(*(self._commit_held(part) for part in parts))
             return
-        detail = traceback.format_exc()
-        try:
-            await self._committer.park(works[0])
-        except Exception:
-            log.exception("park_failed", command_id=works[0].command.id)
-        await self._bury(works[0].message, "defect", detail)
+        await self._park([(works[0], traceback.format_exc())])
+
+    async def _park(self, defects: Sequence[tuple[Work, str]]) -> None:
+        """Each goes to the dead letters with its traceback, and whoever waits or asks is told so."""
+        for work, detail in defects:
+            try:
+                await self._committer.park(work)
+            except Exception:
+                log.exception("park_failed", command_id=work.command.id)
+            await self._bury(work.message, "defect", detail)
 
     async def _bury(self, message: AbstractIncomingMessage, reason: str, detail: str) -> None:
         log.error("dead_lettered", queue=QUEUE.name, message_id=message.message_id, reason=reason)

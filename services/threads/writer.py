@@ -5,6 +5,7 @@ What collides with another writer is decided again on the newest entry of the lo
 
 import asyncio
 import random
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -29,12 +30,16 @@ COLLISION_PAUSE_MAX_S: Final = 0.05
 
 @dataclass(slots=True)
 class Written:
-    """What became of commands: entries that are committed, refusals, copies for a retry tier, and posts that wait for an earlier one."""
+    """What became of commands: entries that are committed, refusals, copies for a retry tier, and posts that wait for an earlier one.
+
+    `defects` are those whose decision failed for a reason of ours, with the traceback: they take nobody along.
+    """
 
     entries: list[tuple[Work, Entry]] = field(default_factory=list)
     refused: list[tuple[Work, CommandOutcome]] = field(default_factory=list)
     outgoing: list[Outgoing] = field(default_factory=list)
     waiting: list[Work] = field(default_factory=list)
+    defects: list[tuple[Work, str]] = field(default_factory=list)
     parties: dict[str, Parties] = field(default_factory=dict)
 
 
@@ -99,7 +104,13 @@ class Writer:
             if _must_wait(work, settled, chain):
                 written.waiting.append(work)
                 continue
-            decision = decide(entry_command(work), thread, digest=work.digest, now=in_milliseconds(datetime.now(UTC)))
+            try:
+                decision = decide(
+                    entry_command(work), thread, digest=work.digest, now=in_milliseconds(datetime.now(UTC))
+                )
+            except Exception:
+                written.defects.append((work, traceback.format_exc()))
+                continue
             if isinstance(decision, Made):
                 chain.append((work, decision.entry))
                 thread = decision.thread

@@ -7,7 +7,7 @@ import pytest
 from pymongo import AsyncMongoClient
 
 from shared import topology
-from tests.faults.poison import KILLS, RAISES
+from tests.faults.poison import KILLS, RAISES, RAISES_FOR_ALL
 from tests.integration.worker.wire import Wire
 from tests.made import post, snapshot
 from tests.servers.parley import Parley
@@ -62,17 +62,18 @@ async def _has(client: AsyncMongoClient[Document], parley: Parley, count: int) -
     return len(await _stored(client, parley)) == count
 
 
+@pytest.mark.parametrize("defect", [RAISES, RAISES_FOR_ALL])
 async def test_only_the_commands_that_meet_a_defect_are_parked(
-    parley: Parley, wire: Wire, mongo_client: AsyncMongoClient[Document]
+    parley: Parley, wire: Wire, mongo_client: AsyncMongoClient[Document], defect: str
 ) -> None:
     parley.add("threads", module="tests.faults.poison").start()
     await parley.ready()
     await wire.order(snapshot())
-    commands = [post(RAISES if number % 50 == 25 else f"innocent {number}") for number in range(200)]
+    commands = [post(defect if number % 50 == 25 else f"innocent {number}") for number in range(200)]
     await asyncio.gather(*(wire.send(command) for command in commands))
     await wire.until(lambda: all(command.id in wire.replies for command in commands), timeout_s=60)
     states = {command.id: wire.replies[command.id][0].state for command in commands}
-    broken = {command.id for command in commands if command.data.text == RAISES}
+    broken = {command.id for command in commands if command.data.text == defect}
     assert {each for each, state in states.items() if state == "parked"} == broken
     letters = await parley.vhost.take_all(DEAD)
     assert {letter.headers["x-parley-reason"] for letter in letters} == {"defect"}
