@@ -22,7 +22,10 @@ WELL_FORMED: Final = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-
 ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 UNTRACED: Final = frozenset({"/livez", "/readyz", "/metrics"})
 
+UNSAMPLED: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f][02468ace]")
+
 _tracer: Tracer | None = None
+_follows_parents = False
 _current: ContextVar[str | None] = ContextVar("traceparent", default=None)
 
 
@@ -66,8 +69,11 @@ def configure(*, service: str, environment: Mapping[str, str] = os.environ) -> N
 
 def use(provider: trace.TracerProvider | None) -> None:
     """From now on spans go to this provider; None turns them off."""
-    global _tracer  # noqa: PLW0603 - as with logs, the one thing that every corner of a process shares
+    global _tracer, _follows_parents  # noqa: PLW0603 - as with logs, the one thing that every corner of a process shares
     _tracer = None if provider is None else provider.get_tracer("parley")
+    _follows_parents = str(getattr(getattr(provider, "sampler", None), "get_description", str)()).startswith(
+        "ParentBased"
+    )
 
 
 def is_on() -> bool:
@@ -85,8 +91,8 @@ def trace_id(traceparent: str | None) -> str | None:
 
 
 def begin(name: str, *, parent: str | None, kind: SpanKind = SpanKind.INTERNAL, **attributes: Value) -> Span | None:
-    """A span that is ended by hand, also in another task; None where traces are off."""
-    if _tracer is None:
+    """A span that is ended by hand, also in another task; None where traces are off, or the trace above is one that nobody keeps."""
+    if _tracer is None or (_follows_parents and UNSAMPLED.fullmatch(parent or "")):
         return None
     span = _tracer.start_span(name, context=_context(parent), kind=kind, attributes=attributes)
     context = span.get_span_context()
