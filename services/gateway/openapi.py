@@ -81,5 +81,4 @@ def use_in(app: FastAPI) -> None:
             app.openapi_schema = document(app)
         return app.openapi_schema
 
-    # FastAPI's documentation says to extend it so.
-    app.openapi = once  # type: ignore[method-assign]
+    app.openapi = once  # type: ignore[method-assign]  # as FastAPI's documentation says to extend it
