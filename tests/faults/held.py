@@ -4,21 +4,21 @@ import asyncio
 from collections.abc import Sequence
 
 from services.threads import __main__ as service
-from services.threads.commit import Committer
+from services.threads.commit import Committer, Group
 from services.threads.work import Work
 from shared.commands import PostMessage
 
 HELD = "hold me"
 
-original = Committer.commit
+original = Committer.write
 
 
-async def holding(self: Committer, works: Sequence[Work]) -> None:
+async def holding(self: Committer, works: Sequence[Work]) -> Group:
     if any(isinstance(work.command, PostMessage) and work.command.data.text == HELD for work in works):
         await asyncio.Event().wait()
-    await original(self, works)
+    return await original(self, works)
 
 
 if __name__ == "__main__":
-    Committer.commit = holding  # type: ignore[method-assign] - a fault from outside
+    Committer.write = holding  # type: ignore[method-assign] - a fault from outside
     service.main()
