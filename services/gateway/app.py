@@ -24,11 +24,11 @@ from services.gateway.live.feed import Feed
 from services.gateway.live.ring import Ring
 from services.gateway.metrics import Figures
 from services.gateway.parts import Parts
-from services.gateway.posts import Layer, ShortWay
 from services.gateway.replies import Replies
 from services.gateway.routes import disputes, links, live, marks, orders, persons
 from services.gateway.routes import threads as thread_routes
 from services.gateway.settings import GatewaySettings
+from services.gateway.short_way import Layer, ShortWay
 from services.gateway.threads import Threads
 from shared import jwks, probes, process, traces
 from shared.pipeline import PipelinePublisher

@@ -172,7 +172,7 @@ class Commands:
             raise _unknown(key) from None
 
     async def _traced(self, message: Outgoing) -> None:
-        if not traces.is_on():
+        if not traces.is_kept():
             return await self._publisher.publish(message, deadline_s=PUBLISH_DEADLINE_S)
         with traces.span(f"publish {message.exchange}", kind=SpanKind.PRODUCER):
             return await self._publisher.publish(message, deadline_s=PUBLISH_DEADLINE_S)

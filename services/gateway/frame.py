@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.gateway import problems
 from services.gateway.metrics import Figures
+from shared import logs
 from shared.errors import problem
 
 log = structlog.get_logger(__name__)
@@ -52,7 +53,7 @@ class Frame:
             await send(message)
 
         # The server runs each request in a context of its own, so nothing has to be taken back.
-        structlog.contextvars.bind_contextvars(request_id=request_id)
+        logs.request_id.set(request_id)
         try:
             await self._handle(scope, receive, send_framed)
         except Exception:

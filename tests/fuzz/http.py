@@ -1,6 +1,6 @@
 """The gateway's whole HTTP application, from the head of a request to the answer: any request has an answer, and none is a 500.
 
-Posts are sent twice: the short way that posts take, and the ordinary way through the routes. They must answer alike.
+What can go the short way is sent twice: that way, and the ordinary way through the routes. They must answer alike.
 """
 
 import asyncio
@@ -9,17 +9,18 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 import jwt
 from fastapi.responses import Response
+from pydantic import BaseModel
 
 from services.gateway.app import build
 from services.gateway.live.clients import Clients
 from services.gateway.metrics import Figures
 from services.gateway.parts import Parts
-from services.gateway.posts import plainly_good
 from services.gateway.settings import GatewaySettings
+from services.gateway.short_way import plainly_good
 from shared import orders, tokens
 from shared.errors import PROBLEM_MEDIA_TYPE
 from shared.tokens import CheckedTokens
@@ -43,8 +44,13 @@ class Accepting:
 
     publish_order = hand_over
 
-    async def ask(self, *_: Any, **__: Any) -> Response:
-        return Response(b"{}", media_type="application/json")
+    async def ask(self, path: str, _token: str, *, query: BaseModel | None = None) -> Response:
+        """Says what was asked."""
+        address, _, said = path.partition("?")
+        asked = {name: int(value) if value.isdecimal() else value for name, value in parse_qsl(said)}
+        if query is not None:
+            asked = query.model_dump(mode="json", exclude_unset=True, exclude_none=True)
+        return Response(json.dumps([address, asked], sort_keys=True), media_type="application/json")
 
     can_publish = is_open = is_current = True
 
@@ -60,7 +66,7 @@ class Seen:
 
 
 class Application:
-    """The gateway without servers. `short` is whether posts take their short way."""
+    """The gateway without servers. `short` is whether the short way is open."""
 
     def __init__(self, *, short: bool) -> None:
         settings = GatewaySettings(
@@ -75,7 +81,7 @@ class Application:
         )
         self._app = build(settings)
         if not short:
-            self._app._posts = None  # type: ignore[attr-defined]  # the ordinary way for all
+            self._app._short = None  # type: ignore[attr-defined]  # the ordinary way for all
         behind: Any = Accepting()
         figures = Figures()
         clients = Clients(max_connections=1, max_per_person=1, figures=figures)
@@ -131,7 +137,7 @@ def scope_of(sent: bytes) -> tuple[dict[str, Any], bytes]:
     headers = [_header(line) for line in lines]
     if path == b"/v1/events":
         raise NotHttpError  # it would go on for ever
-    if not any(name == b"content-length" for name, _ in headers):
+    if body and not any(name == b"content-length" for name, _ in headers):
         headers.append((b"content-length", str(len(body)).encode()))
     return {
         "type": "http",
@@ -209,6 +215,17 @@ def every_post() -> list[bytes]:
     ]
 
 
+def every_question() -> list[bytes]:
+    return [
+        request("GET", "/v1/me"),
+        request("GET", "/v1/orders/1042"),
+        request("GET", "/v1/orders/1042/messages?before_seq=5&limit=20"),
+        request("GET", "/v1/orders/1042/messages?after_seq=0"),
+        request("GET", f"/v1/orders?filter=unread&cursor={GOOD_CURSOR}&limit=5&q=lamp"),
+        request("GET", "/v1/threads?filter=disputed&sort=waiting"),
+    ]
+
+
 def is_answered(app: Application) -> Callable[[bytes], object]:
     def parse(sent: bytes) -> None:
         _require_answer(app(*scope_of(sent)))
@@ -229,9 +246,11 @@ def is_answered_alike(short: Application, ordinary: Application) -> Callable[[by
 
 
 def _meaning(seen: Seen) -> tuple[object, ...]:
-    problem = json.loads(seen.body) if seen.status >= 400 else {}
-    fields = [each["field"] for each in problem.get("errors", ())]
-    return seen.status, problem.get("type"), fields
+    """Of a refusal what it is about, of anything else all of it."""
+    if seen.status < 400:
+        return seen.status, seen.body
+    problem = json.loads(seen.body)
+    return seen.status, problem["type"], [each["field"] for each in problem.get("errors", ())]
 
 
 def _require_answer(seen: Seen) -> None:
@@ -247,4 +266,5 @@ def http_parsers() -> list[Parser]:
     return [
         Parser("http request", is_answered(short), every_request(), (NotHttpError,), 5),
         Parser("http post, both ways", is_answered_alike(short, ordinary), every_post(), (NotHttpError,), 5),
+        Parser("http question, both ways", is_answered_alike(short, ordinary), every_question(), (NotHttpError,), 5),
     ]

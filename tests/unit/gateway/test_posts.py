@@ -75,7 +75,6 @@ def test_a_plainly_good_request_goes_the_short_way() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"method": "GET"},
         {"path": "/v1/orders/1042/messages/import"},
         {"path": "/v1/orders/-/messages"},
         {"path": "/v1/orders/1042/messages\n"},
