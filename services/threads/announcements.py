@@ -60,6 +60,7 @@ class Announcements:
     def of_entry(self, entry: Entry, parties: Parties, context: MailContext) -> list[Outgoing]:
         """The event of the entry, its redaction if there was one, and the addressed event if there is anybody to mail.
 
+        Raises KeyError where the context has no such order: a mail that nobody gets is not to pass for one that nobody wants.
         Written as JSON from plain values, without the contracts' models in between, which would cost most of a worker's time; that they
         are what the contracts say is a test's to watch.
         """
@@ -67,11 +68,10 @@ class Announcements:
         key = ROUTING_KEY_OF_ENTRY[entry.kind]
         event = _json({**_envelope(entry), "type": f"parley.{key}.v1", "data": made})
         outgoing = [Outgoing(topology.EVENTS, key, event, message_id=entry.id, mandatory=False)]
-        order = context.orders.get(entry.order_id)
-        if order is not None:
-            people = wanted(self.addressees(entry, order, context.watchers), entry, context.choices)
-            if people:
-                outgoing.append(self._addressed(entry, made, order, people))
+        order = context.orders[entry.order_id]
+        people = wanted(self.addressees(entry, order, context.watchers), entry, context.choices)
+        if people:
+            outgoing.append(self._addressed(entry, made, order, people))
         if entry.redacted:
             outgoing += _redaction(entry, parties, now=self._clock())
         return outgoing

@@ -43,26 +43,41 @@ class Finisher:
     async def finish(self, entries: Sequence[Entry], parties: Mapping[str, Parties], *, answer: Answer) -> int:
         """Finishes the entries (each thread's in the order of `seq`); says how many are finished.
 
-        One whose events were not all confirmed in one attempt stays unfinished, for the sweeper.
+        One whose events were not all confirmed in one attempt stays unfinished, for the sweeper; so does one that meets a defect, and
+        it takes no other along: it is committed, and the operators are told how old the oldest of them is.
         """
         if not entries:
             return 0
         ordered = sorted(entries, key=lambda entry: (entry.order_id, entry.seq))
+
+        async def project() -> None:
+            await self._projection.write_entries(ordered)
+            answer(ordered)
+
         # Whom to mail is looked up while the projection is written: what only reads costs no time of its own.
-        _, context = await asyncio.gather(self._projection.write_entries(ordered), self._mail_context(ordered, parties))
-        answer(ordered)
-        outgoing = [self._announcements.of_entry(entry, parties[entry.order_id], context) for entry in ordered]
-        confirmed = await self._publish([message for messages in outgoing for message in messages])
+        _, context = await asyncio.gather(project(), self._mail_context(ordered, parties))
+        outgoing = self._outgoing(ordered, parties, context)
+        confirmed = await self._publish([message for _, messages in outgoing for message in messages])
         finished = [
-            entry
-            for entry, messages in zip(ordered, outgoing, strict=True)
-            if all(message.message_id in confirmed for message in messages)
+            entry for entry, messages in outgoing if all(message.message_id in confirmed for message in messages)
         ]
         await self._log.mark_finished(finished)
         return len(finished)
 
+    def _outgoing(
+        self, entries: Sequence[Entry], parties: Mapping[str, Parties], context: MailContext
+    ) -> list[tuple[Entry, list[Outgoing]]]:
+        """What is published about each entry; one that meets a defect is left out."""
+        outgoing = []
+        for entry in entries:
+            try:
+                outgoing.append((entry, self._announcements.of_entry(entry, parties[entry.order_id], context)))
+            except Exception:
+                log.exception("entry_not_announced", entry_id=entry.id)
+        return outgoing
+
     async def _mail_context(self, entries: Sequence[Entry], parties: Mapping[str, Parties]) -> MailContext:
-        order_ids = sorted({entry.order_id for entry in entries})
+        order_ids = sorted({entry.order_id for entry in entries} & set(parties))
         orders, watchers = await asyncio.gather(
             self._orders.for_mail([parties[order_id] for order_id in order_ids]), self._people.watchers(order_ids)
         )

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import structlog
+from pydantic import ValidationError
 from pymongo.errors import DuplicateKeyError
 
 from services.threads.access import Parties
@@ -12,8 +14,11 @@ from services.threads.recent import Recent
 from services.threads.recipients import Addressee, parties_by_mail
 from shared.errors import CannotProcess
 from shared.fields import OrderId
+from shared.logs import logged
 from shared.mongo import Database, Document
 from shared.orders import OrderSnapshot
+
+log = structlog.get_logger(__name__)
 
 ITEMS_IN_A_MAIL: Final = 5
 KEPT_FOR_MAIL: Final = 2_000
@@ -73,7 +78,7 @@ class Orders:
         return {document["_id"]: parties_of(document) for document in await found.to_list()}
 
     async def for_mail(self, orders: Iterable[Parties]) -> dict[OrderId, OrderForMail]:
-        """The orders as a mail shows them. One of the same version was read before, and is the same."""
+        """The orders as a mail shows them; one that cannot be read is missing. One of the same version was read before, and is the same."""
         found: dict[OrderId, OrderForMail] = {}
         unread: list[OrderId] = []
         for each in orders:
@@ -95,9 +100,14 @@ class Orders:
             few_items,
         ]
         documents = await (await self._orders.aggregate(pipeline)).to_list()
-        read = {document["_id"]: _for_mail(document) for document in documents}
-        for order_id, order in read.items():
-            self._for_mail.keep(order_id, order)
+        read: dict[OrderId, OrderForMail] = {}
+        for document in documents:
+            try:
+                read[document["_id"]] = _for_mail(document)
+            except ValidationError as error:
+                log.error("order_not_readable", order=logged(document["_id"]), errors=error.error_count())
+                continue
+            self._for_mail.keep(document["_id"], read[document["_id"]])
         return read
 
 

@@ -50,6 +50,9 @@ class States:
         threads = {}
         for order_id, each in parties.items():
             entry = entries.get(order_id)
-            at = _Position(entry.seq, entry.after) if entry is not None else known.get(order_id, _Position())
+            if entry is not None:
+                at = _Position(entry.seq, entry.after)
+            else:
+                at = known[order_id] if order_id in seqs else _Position()
             threads[order_id] = Thread(each, at.seq, at.state, certain=True)
         return threads

@@ -12,6 +12,7 @@ from services.threads.finish import Finisher
 from services.threads.metrics import Metrics
 from services.threads.orders import Orders
 from services.threads.thread import Entry
+from shared.mongo import is_away
 
 log = structlog.get_logger(__name__)
 
@@ -41,7 +42,7 @@ class Sweeper:
             try:
                 swept = await self.sweep()
             except Exception as error:
-                log.warning("sweep_failed", error=type(error).__name__)
+                log.warning("sweep_failed", error=type(error).__name__, exc_info=not is_away(error))
                 swept = 0
             if swept < AT_ONCE:
                 await asyncio.sleep(EVERY_S)

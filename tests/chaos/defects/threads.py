@@ -21,7 +21,7 @@ from services.threads.announcements import Announcements, MailContext
 from services.threads.consumers import CommandConsumer
 from services.threads.entries import Inserted, Log
 from services.threads.finish import Finisher
-from services.threads.orders import Orders
+from services.threads.orders import OrderForMail, Orders
 from services.threads.subscription import Subscription
 from services.threads.sweeper import Sweeper
 from services.threads.thread import Entry, Made
@@ -31,7 +31,7 @@ from shared.delivery import BROKER_AWAY, Settler
 from shared.groups import GroupPublisher
 from tests.chaos.defects import Apply, replace, seed
 from tests.faults import threads
-from tests.made import new_id
+from tests.made import new_id, snapshot
 
 REPUBLISHED_AFTER_S: Final = 1.5
 LATE_ACK_S: Final = 1.0
@@ -244,9 +244,10 @@ def announces_before_it_commits() -> None:
 
 
 def _event(entry: Entry, parties: Parties) -> Any:
-    """As it is announced, to nobody in particular."""
+    """As it is announced to everybody."""
     announcements = Announcements(link_secret="none", administrators=None)
-    return announcements.of_entry(entry, parties, MailContext({}, (), {}))[0]
+    order = OrderForMail.of(snapshot(entry.order_id), 0)
+    return announcements.of_entry(entry, parties, MailContext({entry.order_id: order}, (), {}))[0]
 
 
 def loses_what_shall_be_tried_again() -> None:

@@ -58,6 +58,35 @@ async def test_a_kill_loses_nothing_and_doubles_nothing(
     }
 
 
+async def test_an_entry_that_cannot_be_announced_takes_no_other_along(
+    parley: Parley, wire: Wire, store: AsyncDatabase[Document]
+) -> None:
+    parley.start("threads")
+    await parley.ready()
+    for order_id in ("bad", "good"):
+        await wire.order(snapshot(order_id))
+    await eventually(lambda: store["orders"].find_one({"_id": "good"}), what="the orders")
+    right = await store["orders"].find_one_and_update({"_id": "bad"}, {"$set": {"snapshot.total": "a lot"}})
+    bad, good = post("about the bad one", order_id="bad"), post("about the good one", order_id="good")
+    answers = await asyncio.gather(wire.ask(bad), wire.ask(good))
+    assert [answer.status for answer in answers] == [201, 201]
+
+    await wire.until(lambda: good.id in wire.event_ids())
+    await eventually(lambda: store["entries"].find_one({"_id": good.id, "unfinished": {"$exists": False}}))
+    late = post("after a sweep that met the bad one", order_id="good")
+    threads = parley.services["threads"]
+    await eventually(lambda: threads.log.count("entry_not_announced") > 1, what="a sweep")
+    await wire.ask(late)
+    await wire.until(lambda: late.id in wire.event_ids())
+    assert bad.id not in wire.event_ids()
+
+    assert right is not None
+    await store["orders"].replace_one({"_id": "bad"}, right)
+    await wire.until(lambda: bad.id in wire.event_ids(), timeout_s=30)
+    await eventually(lambda: _nothing_unfinished(store))
+    assert len([each for each in wire.notifications if each["id"] == bad.id]) == 1
+
+
 async def test_two_workers_on_one_thread_leave_no_gap_and_no_duplicate(
     parley: Parley, wire: Wire, store: AsyncDatabase[Document], capsys: pytest.CaptureFixture[str]
 ) -> None:
