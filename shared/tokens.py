@@ -66,7 +66,8 @@ class JwksKeys:
     """The shop's published keys (RFC 7517), kept for a while and fetched anew when a token names a key that is not among them.
 
     However many tokens name unknown keys, there is one fetch at a time and one every ten seconds; a known key never waits for one that
-    another caller has begun.
+    another caller has begun. Where the shop cannot be asked, or answers what is no set of keys, the known ones stay good for a day; a set
+    without keys withdraws them all.
     """
 
     def __init__(
@@ -76,52 +77,65 @@ class JwksKeys:
         keep_s: float = 300,
         at_most_every_s: float = 10,
         none_yet_every_s: float = 1,
+        good_unconfirmed_s: float = 24 * 3600,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._fetch, self._clock = fetch, clock
         self._keep_s, self._at_most_every_s, self._none_yet_every_s = keep_s, at_most_every_s, none_yet_every_s
-        self._keys: dict[str, jwt.PyJWK] = {}
-        self._tried_at = float("-inf")
+        self._good_unconfirmed_s = good_unconfirmed_s
+        self._keys: dict[str, jwt.PyJWK] | None = None
+        self._tried_at = self._fetched_at = float("-inf")
         self._fetching = asyncio.Lock()
 
     async def find(self, header: dict[str, Any]) -> tuple[Any, tuple[str, ...]]:
-        """Raises ProblemError (503) while no key could be fetched yet."""
+        """Raises ProblemError (503) while no keys could be fetched."""
         kid = header.get("kid")
         if not isinstance(kid, str):
             raise jwt.InvalidTokenError("the token's header names no key (kid)")
-        if not self._is_fresh(kid) and not (kid in self._keys and self._fetching.locked()):
+        if not self._is_fresh(kid) and not (self._knows(kid) and self._fetching.locked()):
             async with self._fetching:
                 if not self._is_fresh(kid):
                     await self._refresh()
-        if not self._keys:
+        if self._keys is None:
             raise refuse("unavailable", "The shop's token keys cannot be fetched; try again soon.")
         if kid not in self._keys:
             raise jwt.InvalidTokenError("the token's key is not among the shop's keys")
         key = self._keys[kid]
         return key.key, (key.algorithm_name,)
 
+    def _knows(self, kid: str) -> bool:
+        return self._keys is not None and kid in self._keys
+
     def _is_fresh(self, kid: str) -> bool:
         """Whether what is known about this key may be taken at its word without asking the shop."""
-        if kid in self._keys:
+        if self._knows(kid):
             good_for_s = self._keep_s
         else:
-            good_for_s = self._at_most_every_s if self._keys else self._none_yet_every_s
+            good_for_s = self._none_yet_every_s if self._keys is None else self._at_most_every_s
         return self._clock() - self._tried_at <= good_for_s
 
     async def _refresh(self) -> None:
-        """Takes the shop's keys anew; where that fails, or there is none among them, the known keys stay good."""
+        """Takes the shop's keys anew; where there are none to be had, the known ones stay good for their time."""
         try:
-            self._keys = _usable(await self._fetch()) or self._keys
+            self._keys = _usable(await self._fetch())
+            self._fetched_at = self._clock()
         except (OSError, TimeoutError, ValueError, TypeError, jwt.PyJWTError) as error:
             log.warning("jwks_not_fetched", error=type(error).__name__)
+            if self._clock() - self._fetched_at > self._good_unconfirmed_s:
+                self._keys = None
         finally:
             self._tried_at = self._clock()
 
 
 def _usable(document: dict[str, Any]) -> dict[str, jwt.PyJWK]:
-    """The keys that may sign, by number. Raises jwt.PyJWTError or TypeError where the document is no key set."""
+    """The keys that may sign, by number; none where the set is empty. Raises jwt.PyJWTError, TypeError or ValueError for what is no set."""
+    if document.get("keys") == []:
+        return {}
     found = jwt.PyJWKSet.from_dict(document).keys
-    return {key.key_id: key for key in found if key.key_id is not None and _may_sign(key)}
+    usable = {key.key_id: key for key in found if key.key_id is not None and _may_sign(key)}
+    if not usable:
+        raise ValueError("none of the keys can be used")
+    return usable
 
 
 def _may_sign(key: jwt.PyJWK) -> bool:

@@ -124,6 +124,8 @@ class RabbitNode:
             "vm_memory_high_watermark.absolute": "1GB",
             "disk_free_limit.absolute": "200MB",
             "raft.wal_max_size_bytes": "67108864",
+            # As in deploy/containers/rabbitmq.conf.
+            "consumer_timeout": "86400000",
         } | self._settings
         if self.exporter_port is not None:
             settings |= {"prometheus.tcp.ip": LOOPBACK, "prometheus.tcp.port": str(self.exporter_port)}

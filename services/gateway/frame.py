@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 import structlog
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.gateway import problems
@@ -56,6 +57,8 @@ class Frame:
         logs.request_id.set(request_id)
         try:
             await self._handle(scope, receive, send_framed)
+        except ClientDisconnect:
+            log.info("client_gone", method=scope["method"], route=_route(scope))
         except Exception:
             log.exception("request_failed", method=scope["method"], route=_route(scope))
             self._figures.problems.labels(code="internal").inc()

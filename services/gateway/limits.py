@@ -1,4 +1,4 @@
-"""How fast a person may write, and how fast anybody may write into one thread. Pure but for the clock; counted by each gateway process alone.
+"""How fast a person may write, and how fast one side may write into one thread. Pure but for the clock; counted by each gateway process alone.
 
 A token bucket each, kept as one number (GCRA): the moment at which the bucket would be full again.
 """
@@ -49,7 +49,11 @@ class Buckets:
 
 
 class WriteLimits:
-    """Both limits on writes. The shop's services have none: what they write is the shop's own business."""
+    """Both limits on writes. The shop's services have none: what they write is the shop's own business.
+
+    A side is the customer, the seller with all logins, or the shop's staff. The gateway does not know whose an order is, so each side has
+    a count of its own: what a stranger tries to write into a thread is nobody else's.
+    """
 
     def __init__(self, settings: GatewaySettings, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._persons = Buckets(rate_per_s=settings.person_writes_per_s, burst=settings.person_writes_burst)
@@ -61,13 +65,14 @@ class WriteLimits:
         if caller.role == "service":
             return
         now, person = self._clock(), caller.key
+        side = None if order_id is None else f"{order_id}|{'shop' if caller.side == 'shop' else caller.mailbox}"
         if wait_s := self._persons.wait_s(person, now):
             raise _too_many("You write too fast.", wait_s)
-        if order_id is not None and (wait_s := self._threads.wait_s(order_id, now)):
-            raise _too_many("Too much is written into this thread at the moment.", wait_s)
+        if side is not None and (wait_s := self._threads.wait_s(side, now)):
+            raise _too_many("You write too fast into this thread.", wait_s)
         self._persons.take(person, now)
-        if order_id is not None:
-            self._threads.take(order_id, now)
+        if side is not None:
+            self._threads.take(side, now)
 
 
 def _too_many(what: str, wait_s: float) -> ProblemError:

@@ -82,7 +82,7 @@ Prefer = Annotated[
     Header(
         alias="Prefer",
         max_length=200,
-        description="`respond-async`: 202 at once. `wait=n`: wait up to n seconds (at most 30; 3 without it) for the outcome.",
+        description="`respond-async`: 202 at once. `wait=n`: wait up to n seconds (at most 30; 1.5 without it) for the outcome.",
         examples=["wait=10"],
     ),
 ]

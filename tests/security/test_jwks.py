@@ -160,14 +160,13 @@ async def test_a_kept_token_is_asked_about_again_after_its_time(shop: Shop, chec
         (200, b"<html>"),
         (200, b"[]"),
         (200, b"{}"),
-        (200, b'{"keys": []}'),
         (200, b'{"keys": 5}'),
         (200, b'{"keys": [5, null, {}, {"kty": "RSA"}]}'),
         (200, b'{"keys": [{"kty": "oct", "k": "AAAA", "kid": "old"}]}'),
         (200, b"[" * 100_000),
         (200, b" " * (MAX_DOCUMENT_BYTES + 1)),
     ],
-    ids=["500", "redirect", "html", "list", "no keys", "none", "number", "nonsense", "secret", "deep", "huge"],
+    ids=["500", "redirect", "html", "list", "no keys", "number", "nonsense", "secret", "deep", "huge"],
 )
 async def test_known_keys_stay_good_while_the_shop_has_none_to_give(
     shop: Shop, clock: Clock, checker: Tokens, code: int, answer: bytes
@@ -182,6 +181,27 @@ async def test_known_keys_stay_good_while_the_shop_has_none_to_give(
     clock.now += KEEP_S + 1
     assert await status(checker, token("new")) == 200
     assert await status(checker, token("old")) == 401
+
+
+async def test_a_set_without_keys_withdraws_them_all(shop: Shop, clock: Clock, checker: Tokens) -> None:
+    assert await status(checker, token("old")) == 200
+    shop.publish()
+    clock.now += KEEP_S + 1
+    assert await status(checker, token("old")) == 401
+    shop.publish("new")
+    clock.now += AT_MOST_EVERY_S + 1
+    assert await status(checker, token("new")) == 200
+
+
+async def test_known_keys_that_nobody_confirms_end_after_a_day(shop: Shop, clock: Clock, checker: Tokens) -> None:
+    assert await status(checker, token("old")) == 200
+    shop.status = 500
+    for hours, expected in ((23, 200), (1.1, 503)):
+        clock.now += hours * 3_600
+        assert await status(checker, token("old")) == expected
+    shop.status = 200
+    clock.now += AT_MOST_EVERY_S + 1
+    assert await status(checker, token("old")) == 200
 
 
 async def test_before_the_first_keys_everybody_is_asked_to_come_again_and_one_fetch_a_second_is_made(
