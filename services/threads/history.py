@@ -15,24 +15,17 @@ NEW_WITHIN: Final = 200
 
 Direction = Literal["older", "newer"]
 SHOWN: Final[dict[str, Any]] = {"after": 0, "digest": 0}
-MARK: Final = "own_mark"
-ENTRIES: Final = "page"
 
 
 async def page(
     database: Database, caller: Caller, order_id: OrderId, *, before_seq: int | None, after_seq: int | None, limit: int
 ) -> History:
-    """The newest entries, those below `before_seq`, or the first ones above `after_seq`; always ascending.
-
-    Everything is read in one round trip, which is most of what a page costs; what was read for somebody who does not see the order
-    is thrown away with the answer not_found.
-    """
+    """The newest entries, those below `before_seq`, or the first ones above `after_seq`; always ascending."""
     direction: Direction = "older" if after_seq is None else "newer"
     entries = _entries(order_id, before_seq=before_seq, after_seq=after_seq, limit=limit + 1)
-    read = await (await database["threads"].aggregate(_joined(caller, order_id, entries))).to_list()
-    seen = order_page.see(read[0] if read else None, caller, order_id)
-    found, marks = seen.thread[ENTRIES], seen.thread[MARK]
-    mark = Mark.read(marks[0] if marks else None)
+    # 201 entries of 10,000 characters stay below a document's 16 MB.
+    seen, mark = await order_page.find_with(database, caller, order_id, page=("entries", entries))
+    found = seen.thread["page"]
     shown = sorted(found[:limit], key=lambda entry: int(entry["seq"]))
     items = [views.message(entry, caller.person, mark) for entry in shown]
     return History(
@@ -41,17 +34,6 @@ async def page(
         last_seq=max(seen.thread.get("seq", 0), items[-1].seq if items else 0),
         next=_following(order_id, items, direction, limit) if len(found) > limit else None,
     )
-
-
-def _joined(caller: Caller, order_id: OrderId, entries: list[Document]) -> list[Document]:
-    """The thread with the person's own mark and these entries. 201 entries of 10,000 characters stay below a document's 16 MB."""
-    mark = [{"$match": order_page.of_person(order_id, caller)}, {"$project": order_page.OWN_MARK}]
-    return [
-        {"$match": order_page.in_shop(order_id)},
-        {"$project": order_page.SUMMARY},
-        {"$lookup": {"from": "reads", "pipeline": mark, "as": MARK}},
-        {"$lookup": {"from": "entries", "pipeline": entries, "as": ENTRIES}},
-    ]
 
 
 def _entries(order_id: OrderId, *, before_seq: int | None, after_seq: int | None, limit: int) -> list[Document]:

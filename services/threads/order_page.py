@@ -1,6 +1,5 @@
 """One order for one caller: found, seen or not there, with its thread, its dispute, and what the caller may do."""
 
-import asyncio
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,7 +12,7 @@ from shared.mongo import Database, Document
 from shared.queries import DisputeView, OrderView
 
 SUMMARY: Final[dict[str, Any]] = {"lists": 0, "talks": 0}
-OWN_MARK: Final[dict[str, Any]] = {"seq": 1, "own": 1}
+MARK: Final = "own_mark"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,27 +45,40 @@ def see(thread: Document | None, caller: Caller, order_id: OrderId) -> Seen:
     return Seen(thread, parties, side)
 
 
-async def own_mark(database: Database, caller: Caller, order_id: OrderId) -> views.Mark:
-    """The caller's own mark in this thread; the inbox's is in the projection."""
-    return views.Mark.read(await database["reads"].find_one(of_person(order_id, caller), OWN_MARK))
+async def find_with(
+    database: Database, caller: Caller, order_id: OrderId, **also: tuple[str, list[Document]]
+) -> tuple[Seen, views.Mark]:
+    """The same with the caller's own mark, and in `thread` whatever else is named: a collection, and what to do with it.
 
-
-def of_person(order_id: OrderId, caller: Caller) -> Document:
-    """Their own mark in this thread."""
-    return {"_id": f"{order_id}|{caller.person}"}
+    All in one round trip, which is most of what a page costs. What was read for somebody who does not see the order is thrown away with
+    the answer not_found.
+    """
+    own_mark = [{"$match": {"_id": f"{order_id}|{caller.person}"}}, {"$project": {"seq": 1, "own": 1}}]
+    joined = {MARK: ("reads", own_mark), **also}
+    pipeline: list[Document] = [
+        {"$match": in_shop(order_id)},
+        {"$project": SUMMARY},
+        *({"$lookup": {"from": source, "pipeline": stages, "as": name}} for name, (source, stages) in joined.items()),
+    ]
+    read = await (await database["threads"].aggregate(pipeline)).to_list()
+    seen = see(read[0] if read else None, caller, order_id)
+    return seen, views.Mark.read(next(iter(seen.thread[MARK]), None))
 
 
 async def order(database: Database, caller: Caller, order_id: OrderId) -> OrderView:
-    """The order at one's fingertips, in two round trips: who sees it, then everything at once."""
-    seen = await find(database, caller, order_id)
-    stored, mark, watching = await asyncio.gather(
-        database["orders"].find_one({"_id": order_id}, {"snapshot": 1}),
-        own_mark(database, caller, order_id),
-        _is_watching(database, caller, order_id),
-    )
-    if stored is None:
+    """The order at one's fingertips."""
+    snapshot: list[Document] = [{"$match": {"_id": order_id}}, {"$project": {"snapshot": 1}}]
+    also = {"snapshots": ("orders", snapshot)}
+    can_watch = caller.side in access.ALLOWED["watch"]
+    if can_watch:
+        own: list[Document] = [{"$match": {"_id": f"{order_id}|{caller.key}"}}, {"$project": {"watching": 1}}]
+        also["watches"] = ("watches", own)
+    seen, mark = await find_with(database, caller, order_id, **also)
+    stored = seen.thread["snapshots"]
+    if not stored:
         raise not_found(order_id)
-    return views.order_view(seen.thread, stored["snapshot"], caller, seen.side, mark, watching=watching)
+    watching = any(each.get("watching", True) for each in seen.thread["watches"]) if can_watch else None
+    return views.order_view(seen.thread, stored[0]["snapshot"], caller, seen.side, mark, watching=watching)
 
 
 async def dispute(database: Database, caller: Caller, order_id: OrderId) -> DisputeView:
@@ -76,11 +88,3 @@ async def dispute(database: Database, caller: Caller, order_id: OrderId) -> Disp
     if found is None:
         raise refuse("not_found", f"There has been no dispute about order {order_id}.")
     return found
-
-
-async def _is_watching(database: Database, caller: Caller, order_id: OrderId) -> bool | None:
-    """None for whoever cannot watch."""
-    if caller.side not in access.ALLOWED["watch"]:
-        return None
-    found = await database["watches"].find_one({"_id": f"{order_id}|{caller.key}"}, {"watching": 1})
-    return found is not None and bool(found.get("watching", True))

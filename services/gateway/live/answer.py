@@ -50,12 +50,12 @@ class LiveAnswer(Response):
         feed: Feed,
         figures: Figures,
         last_event_id: str | None,
-        expires_at: int,
+        ends_at: float,
     ) -> None:
         super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
         self._client, self._clients, self._feed, self._figures = client, clients, feed, figures
-        self._last_event_id, self._expires_at = last_event_id, expires_at
+        self._last_event_id, self._ends_at = last_event_id, ends_at
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
@@ -71,7 +71,7 @@ class LiveAnswer(Response):
 
         self._client.cut_off = cut_off
         try:
-            left_s = max(0.0, self._expires_at - time.time())
+            left_s = max(0.0, self._ends_at - time.time())
             await asyncio.wait({talking, leaving}, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._clients.leave(self._client)

@@ -1,5 +1,6 @@
 """Live updates over server-sent events."""
 
+import time
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header
@@ -13,9 +14,17 @@ from shared.errors import not_found
 
 router = APIRouter(prefix="/v1", tags=["live"])
 
+MAX_ID_CHARACTERS = 64
+# A guest's access ends when the order becomes an account's: whoever listens is asked for it anew this often, by coming again.
+GUEST_FOR_S = 300
+
 LastEventId = Annotated[
     str | None,
-    Header(alias="Last-Event-ID", max_length=64, description="The last `id` that was seen: goes on right after it"),
+    Header(
+        alias="Last-Event-ID",
+        max_length=MAX_ID_CHARACTERS,
+        description="The last `id` that was seen: goes on right after it",
+    ),
 ]
 EXAMPLE = 'id: 4711\nevent: thread.read\ndata: {"order_id":"1042","up_to_seq":12,"unread":0,"mine":true}\n\n'
 STREAM: dict[str, Any] = {
@@ -43,8 +52,9 @@ async def listen(
     """
     if not parts.feed.is_known:
         raise problems.unavailable("Live events are not there at the moment.", retry_after_s=2)
-    caller = signed_in.caller
+    caller, ends_at = signed_in.caller, float(signed_in.expires_at)
     if caller.role == "guest" and caller.order_id is not None:
+        ends_at = min(ends_at, time.time() + GUEST_FOR_S)
         seen = await parts.threads.ask(f"/v1/orders/{caller.order_id}", token)
         if seen.status_code >= 500:
             raise problems.unavailable("Live events are not there at the moment.", retry_after_s=2)
@@ -56,5 +66,5 @@ async def listen(
         feed=parts.feed,
         figures=parts.figures,
         last_event_id=last_event_id,
-        expires_at=signed_in.expires_at,
+        ends_at=ends_at,
     )
