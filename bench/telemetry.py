@@ -1,14 +1,21 @@
-"""B9: what being watched costs: the same posts to three Parleys on the same servers, in turn.
+"""B9: what being watched costs: the same posts to five Parleys on the same servers, in turn.
 
 `python -m bench.telemetry`. Off: log level `error`, no traces, nobody asks for metrics. On: JSON logs at `info`, `/metrics` of each service
 read every five seconds, traces sampled at 1 %, and at 100 %, exported by OTLP to a process that takes them. Compared is CPU time of a
 post over the gateway, threads and the notifier, from HTTP to the mail server's 250, because it holds on a machine that does other things.
+
+A turn is 200 posts, and one turn alone says little: two Parleys with the same settings differ by one or two per cent for good, as processes
+do, and by more from turn to turn. So there are two that are off and two that are on at 1 %; a round has four turns of each, in changing
+order, and compares their sums; the figure is the median of the rounds. The note says what the two that are off differ by.
 """
 
 import asyncio
+import math
+import statistics
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final, cast
@@ -25,10 +32,14 @@ from tests.servers.providers import shared_mongo, shared_rabbit
 from tests.servers.rabbitmq import SharedRabbit, make_vhost
 from tests.servers.smtp import SmtpServer
 
-ORDERS: Final = 300
+ORDERS: Final = 200
+TURNS: Final = 4
+ROUNDS_AT_100: Final = 2
 AIM: Final = 0.95
 NO_AIM: Final = 0.0
 SCRAPE_EVERY_S: Final = 5.0
+OFF, AT_1, AT_100 = "all off", "traces sampled at 1 %", "traces sampled at 100 %"
+PARLEYS: Final = (OFF, AT_1, OFF, AT_1, AT_100)
 
 
 def traced(collector_port: int, sampled: float) -> dict[str, str]:
@@ -41,27 +52,34 @@ def traced(collector_port: int, sampled: float) -> dict[str, str]:
 
 
 class Watched:
-    """A Parley with its posters; where it is scraped, that goes on while they post."""
+    """A Parley with its posters; where it is scraped, that happens once in five seconds of posting."""
 
     def __init__(self, parley: Parley, posters: Posters, *, scraped: bool) -> None:
-        self._parley, self._posters, self._scraped = parley, posters, scraped
-        self.costs: list[Cost] = []
+        self._parley, self._posters = parley, posters
+        self._scraped_in_s = 0.0 if scraped else math.inf
+        self._costs: list[Cost] = []
+        self.rounds: list[Cost] = []
 
     async def warm(self) -> None:
-        await self._posters.round()
+        await self._posters.round(times=2)
 
-    async def round(self) -> None:
-        scraping = asyncio.create_task(self._scrape()) if self._scraped else None
-        self.costs.append(await self._posters.round(times=2))
+    async def turn(self) -> None:
+        due = self._scraped_in_s <= 0
+        scraping = asyncio.create_task(asyncio.to_thread(self._scrape)) if due else None
+        began = time.monotonic()
+        self._costs.append(await self._posters.round())
         if scraping is not None:
-            scraping.cancel()
-            await asyncio.gather(scraping, return_exceptions=True)
+            await scraping
+            self._scraped_in_s += SCRAPE_EVERY_S
+        self._scraped_in_s -= time.monotonic() - began
 
-    async def _scrape(self) -> None:
-        while True:
-            for process in self._parley.services.values():
-                await asyncio.to_thread(process.text_of, "/metrics")
-            await asyncio.sleep(SCRAPE_EVERY_S)
+    def end_round(self) -> None:
+        self.rounds.append(_mean(self._costs))
+        self._costs.clear()
+
+    def _scrape(self) -> None:
+        for process in self._parley.services.values():
+            process.text_of("/metrics")
 
 
 @asynccontextmanager
@@ -80,7 +98,7 @@ async def collecting() -> AsyncIterator[int]:
 async def watched(
     rabbit: SharedRabbit, mongo: SharedMongo, sink: SinkProcess, directory: Path, settings: Mapping[str, str]
 ) -> AsyncIterator[Watched]:
-    """One of each service with these settings, ready, and 300 customers with an order each."""
+    """One of each service with these settings, ready, and 200 customers with an order each."""
     # Of the mail server a Parley wants to know the port alone.
     smtp = cast(SmtpServer, sink)
     databases = FreshDatabases(mongo)
@@ -108,36 +126,64 @@ async def measure(*, rounds: int = ROUNDS) -> list[Row]:
             async with AsyncExitStack() as running:
                 sink = await running.enter_async_context(SinkProcess(None))
                 port = await running.enter_async_context(collecting())
-                settings = {"off": {"LOG_LEVEL": "error"}, "1 %": traced(port, 0.01), "100 %": traced(port, 1.0)}
-                each = {
-                    name: await running.enter_async_context(
-                        watched(rabbit, mongo, sink, directory / name.replace(" %", ""), own)
+                settings = {OFF: {"LOG_LEVEL": "error"}, AT_1: traced(port, 0.01), AT_100: traced(port, 1.0)}
+                parleys = [
+                    await running.enter_async_context(
+                        watched(rabbit, mongo, sink, directory / f"parley-{number}", settings[name])
                     )
-                    for name, own in settings.items()
-                }
-                for parley in each.values():
+                    for number, name in enumerate(PARLEYS)
+                ]
+                for parley in parleys:
                     await parley.warm()
-                for _ in range(rounds):
-                    for parley in each.values():
-                        await parley.round()
-                off = each.pop("off")
-                return [_row(name, on, off) for name, on in each.items()]
+                for number in range(rounds):
+                    await _round(parleys if number < ROUNDS_AT_100 else parleys[:-1])
+    return _rows(parleys)
 
 
-def _row(name: str, on: Watched, off: Watched) -> Row:
-    ours, baseline = ([cost.cpu_us_a_post for cost in parley.costs] for parley in (on, off))
-    rates = [mine.posts_a_second / theirs.posts_a_second for mine, theirs in zip(on.costs, off.costs, strict=True)]
+async def _round(parleys: Sequence[Watched]) -> None:
+    """A B A B, then B A B A: whatever grows or tires meanwhile falls on all alike."""
+    for turn in range(TURNS):
+        for parley in parleys if turn % 2 == 0 else reversed(parleys):
+            await parley.turn()
+    for parley in parleys:
+        parley.end_round()
+
+
+def _rows(parleys: Sequence[Watched]) -> list[Row]:
+    first_off, first_on, second_off, second_on, at_100 = (parley.rounds for parley in parleys)
+    off, on = (
+        [_mean(pair) for pair in zip(*both, strict=True)] for both in ((first_off, second_off), (first_on, second_on))
+    )
+    apart = statistics.median(
+        one.cpu_us_a_post / other.cpu_us_a_post for one, other in zip(first_off, second_off, strict=True)
+    )
+    return [
+        _row(AT_1, on, off, AIM, f"the two that are off, one : the other, {apart:.3f}"),
+        _row(AT_100, at_100, off, NO_AIM, "no aim, for comparison"),
+    ]
+
+
+def _mean(costs: Sequence[Cost]) -> Cost:
+    """Of turns with the same number of posts each."""
+    return Cost(
+        statistics.fmean(cost.cpu_us_a_post for cost in costs),
+        statistics.harmonic_mean([cost.posts_a_second for cost in costs]),
+    )
+
+
+def _row(name: str, on: Sequence[Cost], off: Sequence[Cost], aim: float, note: str) -> Row:
+    pairs = list(zip(on, off, strict=False))
+    rate = statistics.median(mine.posts_a_second / theirs.posts_a_second for mine, theirs in pairs)
     return Row(
         "B9",
-        f"metrics read, JSON logs, traces sampled at {name}",
-        "all off",
+        f"metrics read, JSON logs, {name}",
+        OFF,
         "us a post",
-        ours,
-        baseline,
-        [theirs / mine for mine, theirs in zip(ours, baseline, strict=True)],
-        AIM if name == "1 %" else NO_AIM,
-        note=f"posts a second, on : off, {sorted(rates)[len(rates) // 2]:.2f}"
-        + ("" if name == "1 %" else "; no aim, for comparison"),
+        [mine.cpu_us_a_post for mine, _ in pairs],
+        [theirs.cpu_us_a_post for _, theirs in pairs],
+        [theirs.cpu_us_a_post / mine.cpu_us_a_post for mine, theirs in pairs],
+        aim,
+        note=f"posts a second, on : off, {rate:.2f}; {note}",
     )
 
 

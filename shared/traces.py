@@ -7,7 +7,7 @@ because a story goes on in another process, and maybe much later. Nothing in a s
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final
@@ -24,8 +24,16 @@ UNTRACED: Final = frozenset({"/livez", "/readyz", "/metrics"})
 
 UNSAMPLED: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f][02468ace]")
 
+DroppedRoot = Callable[[], str | None]
+
+
+def _sampler_is_asked() -> None:
+    """Of no new trace is it known beforehand that it is dropped."""
+
+
 _tracer: Tracer | None = None
 _follows_parents = False
+_dropped_root: DroppedRoot = _sampler_is_asked
 _current: ContextVar[str | None] = ContextVar("traceparent", default=None)
 
 
@@ -45,6 +53,11 @@ class Span:
     def rename(self, name: str) -> None:
         self._span.update_name(name)
 
+    @property
+    def is_kept(self) -> bool:
+        """False where the sampler drops its trace."""
+        return self._span.is_recording()
+
 
 def configure(*, service: str, environment: Mapping[str, str] = os.environ) -> None:
     """Turns traces on where an OTLP endpoint is named, OTEL_TRACES_EXPORTER is not `none` and OTEL_SDK_DISABLED is not `true`.
@@ -56,21 +69,24 @@ def configure(*, service: str, environment: Mapping[str, str] = os.environ) -> N
     if not is_named or is_wanted != "otlp" or environment.get("OTEL_SDK_DISABLED", "").casefold() == "true":
         return
     # Half a second of imports and some megabytes, for those alone who want it.
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
-    from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
-    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415 - only where traces are wanted
+    from opentelemetry.sdk.resources import Resource  # noqa: PLC0415 - only where traces are wanted
+    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415 - only where traces are wanted
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415 - only where traces are wanted
 
-    name = environment.get("OTEL_SERVICE_NAME") or f"parley-{service}"
-    provider = TracerProvider(resource=Resource.create({"service.name": name}))
+    from shared.sampling import Roots  # noqa: PLC0415 - only where traces are wanted
+
+    name, roots = environment.get("OTEL_SERVICE_NAME") or f"parley-{service}", Roots()
+    provider = TracerProvider(resource=Resource.create({"service.name": name}), id_generator=roots)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-    use(provider)
+    roots.sampled_by(provider.sampler)
+    use(provider, dropped_root=roots.dropped)
 
 
-def use(provider: trace.TracerProvider | None) -> None:
-    """From now on spans go to this provider; None turns them off."""
-    global _tracer, _follows_parents  # noqa: PLW0603 - as with logs, the one thing that every corner of a process shares
-    _tracer = None if provider is None else provider.get_tracer("parley")
+def use(provider: trace.TracerProvider | None, *, dropped_root: DroppedRoot = _sampler_is_asked) -> None:
+    """From now on spans go to this provider; None turns them off. `dropped_root`: shared.sampling.Roots.dropped."""
+    global _tracer, _follows_parents, _dropped_root  # noqa: PLW0603 - as with logs, the one thing that every corner of a process shares
+    _tracer, _dropped_root = None if provider is None else provider.get_tracer("parley"), dropped_root
     _follows_parents = str(getattr(getattr(provider, "sampler", None), "get_description", str)()).startswith(
         "ParentBased"
     )
@@ -78,6 +94,11 @@ def use(provider: trace.TracerProvider | None) -> None:
 
 def is_on() -> bool:
     return _tracer is not None
+
+
+def is_kept() -> bool:
+    """Whether a span of this task would go anywhere: traces are on, and the one that the task is in is not dropped."""
+    return _tracer is not None and not _is_dropped(_current.get())
 
 
 def current() -> str | None:
@@ -92,27 +113,30 @@ def trace_id(traceparent: str | None) -> str | None:
 
 def begin(name: str, *, parent: str | None, kind: SpanKind = SpanKind.INTERNAL, **attributes: Value) -> Span | None:
     """A span that is ended by hand, also in another task; None where traces are off, or the trace above is one that nobody keeps."""
-    if _tracer is None or (_follows_parents and UNSAMPLED.fullmatch(parent or "")):
+    if _tracer is None or _is_dropped(parent):
         return None
+    if parent is None and (dropped := _dropped_root()) is not None:
+        return Span(trace.INVALID_SPAN, dropped)
     span = _tracer.start_span(name, context=_context(parent), kind=kind, attributes=attributes)
     context = span.get_span_context()
     said = f"00-{context.trace_id:032x}-{context.span_id:016x}-{int(context.trace_flags):02x}"
     return Span(span, said)
 
 
-@contextmanager
 def span(
     name: str, *, parent: str | None = None, kind: SpanKind = SpanKind.INTERNAL, **attributes: Value
-) -> Iterator[str | None]:
+) -> AbstractContextManager[str | None]:
     """A span around a block of this task, below `parent` or else the span that the task is in. Gives what followers name as parent.
 
     Where traces are off it gives the parent itself, so that a caller's own trace is passed on.
     """
     above = parent or _current.get()
     begun = begin(name, parent=above, kind=kind, **attributes)
-    if begun is None:
-        yield above
-        return
+    return nullcontext(above) if begun is None else _around(begun)
+
+
+@contextmanager
+def _around(begun: Span) -> Iterator[str]:
     token, error = _current.set(begun.traceparent), None
     try:
         yield begun.traceparent
@@ -122,6 +146,10 @@ def span(
     finally:
         _current.reset(token)
         begun.end(error=error)
+
+
+def _is_dropped(traceparent: str | None) -> bool:
+    return traceparent is not None and _follows_parents and UNSAMPLED.fullmatch(traceparent) is not None
 
 
 def _context(parent: str | None) -> Context | None:
@@ -142,12 +170,18 @@ class Requests:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in UNTRACED:
             return await self._app(scope, receive, send)
-        parent = next(
-            (value.decode("ascii", "replace") for name, value in scope["headers"] if name == b"traceparent"), None
-        )
+        given = dict(scope["headers"]).get(b"traceparent")
+        parent = None if given is None else given.decode("ascii", "replace")
         begun = begin(scope["method"], parent=parent, kind=SpanKind.SERVER)
         if begun is None:
             return await self._app(scope, receive, send)
+        if begun.is_kept:
+            return await self._recorded(begun, scope, receive, send)
+        # The server runs each request in a context of its own, so nothing has to be taken back.
+        _current.set(begun.traceparent)
+        return await self._app(scope, receive, send)
+
+    async def _recorded(self, begun: Span, scope: Scope, receive: Receive, send: Send) -> None:
         status = 500
 
         async def send_noting(message: Message) -> None:
@@ -165,7 +199,6 @@ class Requests:
             begun.rename(f"{scope['method']} {route}")
             said: dict[str, Value] = {"http.route": route, "http.response.status_code": status}
             begun.end(error="server error" if status >= 500 else None, **said)
-        return None
 
 
 def route_of(scope: Scope) -> str:
