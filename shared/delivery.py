@@ -6,10 +6,11 @@ RabbitMQ's and the libraries' defaults that would lose messages are all said her
 import asyncio
 import contextlib
 import traceback
+import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, TypeGuard
 from urllib.parse import unquote, urlsplit
 
 import aio_pika
@@ -21,6 +22,7 @@ from pamqp.commands import Basic
 from shared import topology
 from shared.envelope import MEDIA_TYPE
 from shared.errors import CannotProcess, RetryLater
+from shared.losses import NO_CONNECTION, in_background, loss_is_an_error
 
 log = structlog.get_logger(__name__)
 
@@ -34,6 +36,16 @@ HOLD_PAUSE_S: Final = 0.5
 # Looking again is cheap, and a server that comes back should not find that nobody looks.
 HOLD_PAUSE_MAX_S: Final = 1.0
 MAX_DETAIL_CHARACTERS: Final = 4_000
+
+# The headers of a message must fit into one frame (128 kB by default), and a copy has more of them than what it is a copy of.
+MAX_KEPT_HEADERS_BYTES: Final = 8_192
+HEADER_OVERHEAD_BYTES: Final = 8
+MAX_NAME_BYTES: Final = 255
+MAX_HEADER_NUMBER: Final = 2**63 - 1
+MAX_COUNT: Final = 1_000_000
+LEFT_OUT: Final = "x-parley-headers-left-out"
+OUR_HEADERS: Final = ("x-publisher", "x-attempt", "x-waits", LEFT_OUT)
+RABBITMQS_COUNTERS: Final = ("x-delivery-count", "x-death")
 
 # What a dead or dying connection raises while something waits on it.
 BROKER_AWAY = (aiormq.exceptions.AMQPError, aiormq.exceptions.ChannelInvalidStateError, ConnectionError, TimeoutError)
@@ -61,7 +73,11 @@ class PublishUnknown(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A message to publish. `message_id` is unique among the messages in flight, so that a return finds its publish."""
+    """A message to publish. `message_id` is the same in copies of one message.
+
+    RabbitMQ's returns name a publish by it: PipelinePublisher has only one mandatory publish on its way under one id, and a plain
+    Publisher's callers must see to that themselves.
+    """
 
     exchange: str
     routing_key: str
@@ -103,11 +119,29 @@ class Publisher:
         self._connecting: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        self._connecting = asyncio.create_task(self._connect(), name=f"{self._name} connects")
+        self._connecting = in_background(self._connect(), name=f"{self._name} connects")
 
     async def _connect(self) -> None:
-        self._connection = await aio_pika.connect_robust(with_options(self._url, self._name))
-        self._channel = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
+        """Tries until the connection and its channel stand, however an attempt fails; aio-pika brings back what is lost after that."""
+        while True:
+            try:
+                with loss_is_an_error():
+                    return await self._connect_once()
+            except NO_CONNECTION as error:
+                log.warning("rabbitmq_not_connected", connection=self._name, error=type(error).__name__)
+            except Exception:
+                log.exception("rabbitmq_not_connected", connection=self._name)
+            await asyncio.sleep(RECONNECT_S)
+
+    async def _connect_once(self) -> None:
+        """A connection that is lost before its channel is open comes back without one: so it is closed, and made anew."""
+        connection = await aio_pika.connect_robust(with_options(self._url, self._name))
+        try:
+            self._channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+        except BaseException:
+            await connection.close()
+            raise
+        self._connection = connection
         log.info("rabbitmq_connected", connection=self._name)
 
     async def connected_within(self, limit_s: float) -> None:
@@ -149,16 +183,17 @@ class Publisher:
         return None
 
     async def publish(self, message: Outgoing, *, deadline_s: float | None = None) -> None:
-        """Returns once RabbitMQ has confirmed the message.
+        """Returns once RabbitMQ has confirmed the message. For one caller that publishes one after another; for many: PipelinePublisher.
 
         Raises NotPublished (or Unroutable) where RabbitMQ certainly has not taken it, PublishUnknown where no answer came in time.
         """
         sent = False
         try:
-            async with asyncio.timeout(deadline_s or self._deadline_s), self._slots:
-                channel = await self._open_channel()
-                sent = True
-                await self._send(channel, message)
+            with loss_is_an_error():
+                async with asyncio.timeout(deadline_s or self._deadline_s), self._slots:
+                    channel = await self._open_channel()
+                    sent = True
+                    await self._send(channel, message)
         except (NotPublished, asyncio.CancelledError):
             raise
         except aiormq.exceptions.PublishError as error:
@@ -227,14 +262,12 @@ class WorkQueue:
 
 def attempts(message: AbstractIncomingMessage) -> int:
     """How many retry tiers the message has passed."""
-    value = message.headers.get("x-attempt", 0)
-    return value if isinstance(value, int) else 0
+    return _number(message.headers, "x-attempt")
 
 
 def redeliveries(message: AbstractIncomingMessage) -> int:
     """How often a quorum queue has delivered this message before without an acknowledgement."""
-    value = message.headers.get("x-delivery-count", 0)
-    return value if isinstance(value, int) else 0
+    return _number(message.headers, "x-delivery-count")
 
 
 def require_publisher(message: AbstractIncomingMessage, queue: WorkQueue) -> None:
@@ -252,7 +285,7 @@ def require_publisher(message: AbstractIncomingMessage, queue: WorkQueue) -> Non
 def dead_letter(message: AbstractIncomingMessage, queue: WorkQueue, reason: str, detail: str) -> Outgoing:
     """The message as it goes to the dead-letter queue: its body and headers, and why, when, after how many attempts, from where."""
     headers: dict[str, HeaderValue] = {
-        **_plain(message.headers),
+        **kept_headers(message.headers),
         "x-parley-reason": reason,
         "x-parley-detail": detail[:MAX_DETAIL_CHARACTERS],
         "x-parley-at": datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -276,7 +309,7 @@ def retry(message: AbstractIncomingMessage, queue: WorkQueue) -> Outgoing | None
 def retry_headers(message: AbstractIncomingMessage, attempt: int) -> dict[str, HeaderValue]:
     """Who published it first is kept in `x-publisher`: a retried copy carries this service's own user_id."""
     return {
-        **_plain(message.headers),
+        **kept_headers(message.headers),
         "x-attempt": attempt,
         "x-publisher": original_publisher(message),
     }
@@ -284,7 +317,7 @@ def retry_headers(message: AbstractIncomingMessage, attempt: int) -> dict[str, H
 
 def original_publisher(message: AbstractIncomingMessage) -> str | None:
     kept = message.headers.get("x-publisher")
-    return kept if isinstance(kept, str) else message.user_id
+    return kept if isinstance(kept, str) and len(kept.encode()) <= MAX_NAME_BYTES else message.user_id
 
 
 def _copy(
@@ -294,7 +327,7 @@ def _copy(
         exchange=exchange,
         routing_key=routing_key,
         body=message.body,
-        message_id=f"{message.message_id}",
+        message_id=message.message_id or f"{uuid.uuid4()}",
         headers=headers,
         content_type=message.content_type or MEDIA_TYPE,
         reply_to=message.reply_to,
@@ -302,10 +335,33 @@ def _copy(
     )
 
 
-def _plain(headers: Mapping[str, object]) -> dict[str, HeaderValue]:
-    """The headers that are worth keeping: RabbitMQ's own counters are made anew where the copy goes."""
-    kept = {name: value for name, value in headers.items() if name not in ("x-delivery-count", "x-death")}
-    return {name: value for name, value in kept.items() if isinstance(value, str | int | bool)}
+def kept_headers(headers: Mapping[str, object]) -> dict[str, HeaderValue]:
+    """The headers that a copy keeps, ours before all others: 8 kB of them, texts, numbers and yes or no. How many it leaves out is said in one more.
+
+    RabbitMQ's own counters are made anew where the copy goes.
+    """
+    kept: dict[str, HeaderValue] = {}
+    room, left_out = MAX_KEPT_HEADERS_BYTES, 0
+    for name, value in sorted(headers.items(), key=lambda header: header[0] not in OUR_HEADERS):
+        if name in RABBITMQS_COUNTERS:
+            continue
+        size = len(name.encode()) + len(str(value).encode()) + HEADER_OVERHEAD_BYTES
+        if _is_plain(value) and size <= room:
+            kept[name] = value
+            room -= size
+        else:
+            left_out += 1
+    return kept | {LEFT_OUT: _number(headers, LEFT_OUT) + left_out} if left_out else kept
+
+
+def _is_plain(value: object) -> TypeGuard[HeaderValue]:
+    return isinstance(value, str) or (isinstance(value, int) and abs(value) <= MAX_HEADER_NUMBER)
+
+
+def _number(headers: Mapping[str, object], name: str) -> int:
+    """A count of ours or of RabbitMQ's; 0 where there is none, or what somebody else wrote cannot be one."""
+    value = headers.get(name, 0)
+    return value if isinstance(value, int) and 0 <= value <= MAX_COUNT else 0
 
 
 Work = Callable[[AbstractIncomingMessage], Awaitable[None]]

@@ -1,13 +1,15 @@
 """Publishing for callers who each wait for their own confirm: the frames of all that publish in one turn of the event loop go out in one piece.
 
-A publish through aiormq by itself costs several futures, a lock, two time limits and a write to the socket; here it costs its frames, one
-future and one timer. What is guaranteed is the same: persistent, mandatory, confirmed, bounded in time.
+A publish through aiormq by itself costs several futures, a lock, two time limits and a write to the socket; here it costs its frames, two
+futures and one timer. What is guaranteed is the same: persistent, mandatory, confirmed, bounded in time. What RabbitMQ does not take is
+bounded too: nothing is sent while it takes nothing.
 """
 
 import asyncio
 import struct
-from functools import lru_cache
-from typing import Final
+from collections import deque
+from functools import lru_cache, partial
+from typing import Final, NamedTuple
 
 import aiormq
 from aiormq.abc import ChannelFrame
@@ -15,7 +17,9 @@ from pamqp import encode
 
 from shared.delivery import (
     BROKER_AWAY,
+    HEARTBEAT_S,
     PERSISTENT,
+    PUBLISH_DEADLINE_S,
     NotPublished,
     Outgoing,
     Publisher,
@@ -34,7 +38,22 @@ CORRELATION_ID, REPLY_TO, MESSAGE_ID, USER_ID = 1 << 10, 1 << 9, 1 << 7, 1 << 4
 TRANSIENT: Final = 1
 FULL_PAUSE_S: Final = 0.005
 
-Confirm = asyncio.Future[object]
+# How much RabbitMQ may owe an answer to. What is in flight at the busiest of times is far below it.
+MAX_UNANSWERED_BYTES: Final = 32 * 1024 * 1024
+# What a publish takes up besides its body, roughly.
+FRAMES_BYTES: Final = 512
+# Until then, whoever reads nothing has been found dead, and what waited for him has gone with the connection.
+FORGOTTEN_AFTER_S: Final = 3 * (HEARTBEAT_S + 1) + 2
+# An answer that is later than anybody waits for one is taken for lost.
+LOST_AFTER_S: Final = PUBLISH_DEADLINE_S
+# The part of its time for which a publish waits for its turn; there is no use in sending what nobody waits for any more.
+TURN_SHARE: Final = 0.8
+
+# Where aiormq keeps whether the connection is blocked. Its public `ready()` says the same to those who wait, at 3 us a publish.
+UNBLOCKED: Final = "_Connection__connection_unblocked"
+
+Answer = asyncio.Future[object]
+"""What RabbitMQ says of a publish. Done when it has said so, or when its channel is closed; never cancelled, however late."""
 
 
 class PipelinePublisher(Publisher):
@@ -44,13 +63,17 @@ class PipelinePublisher(Publisher):
 
     async def publish(self, message: Outgoing, *, deadline_s: float | None = None) -> None:
         within_s = deadline_s or self._deadline_s
+        ends = asyncio.get_running_loop().time() + within_s
         if self._slots.locked():
-            await self._slot(within_s)
+            await self._slot(within_s * TURN_SHARE)
         else:
             await self._slots.acquire()
         try:
             pipe = await self._open_pipe()
-            await _confirmed(pipe.send(message, self._user), message, within_s)
+            while (earlier := pipe.on_its_way(message)) is not None:
+                await _answered_before(earlier, ends)
+                pipe = await self._open_pipe()
+            await _confirmed(pipe.send(message, self._user), message, ends)
         finally:
             self._slots.release()
 
@@ -63,60 +86,137 @@ class PipelinePublisher(Publisher):
             raise NotPublished("RabbitMQ does not keep up") from None
 
     async def _open_pipe(self) -> "Pipe":
-        """The pipe of the channel that is open now. Raises NotPublished where there is none."""
+        """The pipe of the channel that is open now. Raises NotPublished where there is none, or RabbitMQ takes nothing through it."""
+        pipe = self._pipe
+        if pipe is None or pipe.channel.is_closed or not self.is_connected:
+            pipe = self._pipe = await self._current_pipe()
+        if pipe.is_full():
+            raise NotPublished("RabbitMQ does not keep up")
+        if pipe.is_blocked():
+            raise NotPublished("blocked by RabbitMQ: it is out of memory or disk space")
+        return pipe
+
+    async def _current_pipe(self) -> "Pipe":
         try:
             channel = await self._open_channel()
         except BROKER_AWAY as error:
             raise NotPublished("RabbitMQ is not reachable") from error
         if channel.is_closed:
             raise NotPublished("RabbitMQ's channel is being replaced")
-        if self._pipe is None or self._pipe.channel is not channel:
-            self._pipe = Pipe(channel)
-        return self._pipe
+        if self._pipe is not None and self._pipe.channel is channel:
+            return self._pipe
+        return Pipe(channel)
 
 
-async def _confirmed(confirm: Confirm, message: Outgoing, within_s: float) -> None:
-    """Returns when RabbitMQ has confirmed it; raises as Publisher.publish does. A late confirm finds a cancelled future, as aiormq expects."""
-    deadline = confirm.get_loop().call_later(within_s, confirm.cancel, LATE)
+async def _answered_before(earlier: "Sent", ends: float) -> None:
+    """Waits for the answer to another message with the same id. Raises NotPublished where none comes in time."""
+    if not await is_answered(earlier.answer, ends):
+        raise NotPublished("a message with the same id is still on its way")
+
+
+async def _confirmed(answer: Answer, message: Outgoing, ends: float) -> None:
+    """Returns when RabbitMQ has confirmed it; raises as Publisher.publish does."""
+    if not await is_answered(answer, ends):
+        raise PublishUnknown("no confirm came back from RabbitMQ")
     try:
-        await confirm
-    except asyncio.CancelledError as error:
-        if error.args != (LATE,):
-            raise
-        raise PublishUnknown("no confirm came back from RabbitMQ") from None
+        answer.result()
     except aiormq.exceptions.PublishError as error:
         raise Unroutable(f"nothing is bound to {message.exchange} for {message.routing_key}") from error
     except aiormq.exceptions.DeliveryError as error:
         raise Refused("RabbitMQ refused the message: its queue is full") from error
     except BROKER_AWAY as error:
         raise PublishUnknown("no confirm came back from RabbitMQ") from error
+
+
+async def is_answered(answer: Answer, ends: float) -> bool:
+    """Waits until then at most. Whoever gives up leaves the answer as it is: RabbitMQ still owes it, and aiormq looks for it."""
+    loop = answer.get_loop()
+    over: asyncio.Future[None] = loop.create_future()
+    timer = loop.call_at(ends, _end, over)
+    answer.add_done_callback(partial(_end, over))
+    try:
+        await over
     finally:
-        deadline.cancel()
+        timer.cancel()
+    return answer.done()
 
 
-LATE: Final = "no confirm in time"
+def _end(over: "asyncio.Future[None]", _: Answer | None = None) -> None:
+    if not over.done():
+        over.set_result(None)
+
+
+class Sent(NamedTuple):
+    """A publish whose answer may be to come; `at_s` by the loop's clock."""
+
+    at_s: float
+    exchange: str
+    size_bytes: int
+    answer: Answer
 
 
 class Pipe:
-    """One channel's publishes. A publish is counted when its frames join the piece that goes out next: RabbitMQ counts in the same order."""
+    """One channel's publishes. A publish is counted when its frames join the piece that goes out next: RabbitMQ counts in the same order.
+
+    RabbitMQ's returns name a publish by its message id, and nothing else. So of the mandatory ones, only one is on its way under one id.
+    """
 
     def __init__(self, channel: aiormq.Channel) -> None:
         self.channel = channel
         self._piece: list[bytes] = []
         self._loop = asyncio.get_running_loop()
+        self._sent: deque[Sent] = deque()
+        self._sent_bytes = 0
+        self._mandatory: dict[str, Sent] = {}
+        self._unblocked: asyncio.Event = getattr(channel.connection, UNBLOCKED)
         channel.closing.add_done_callback(lambda _: self._closed())
 
-    def send(self, message: Outgoing, user: str) -> Confirm:
-        channel, confirm = self.channel, self._loop.create_future()
+    def is_full(self) -> bool:
+        """Whether RabbitMQ owes an answer to more than it may."""
+        sent, forgotten = self._sent, self._loop.time() - FORGOTTEN_AFTER_S
+        while sent and (sent[0].answer.done() or sent[0].at_s < forgotten):
+            self._sent_bytes -= sent.popleft().size_bytes
+        return self._sent_bytes > MAX_UNANSWERED_BYTES
+
+    def is_blocked(self) -> bool:
+        """Whether RabbitMQ has said that it takes nothing."""
+        return not self._unblocked.is_set()
+
+    def on_its_way(self, message: Outgoing) -> Sent | None:
+        """The mandatory publish under the same id that RabbitMQ has not answered yet, if this one is mandatory too."""
+        if not self._mandatory or not message.mandatory:
+            return None
+        earlier = self._mandatory.get(message.message_id)
+        if earlier is None or earlier.answer.done() or earlier.at_s < self._loop.time() - LOST_AFTER_S:
+            return None
+        return earlier
+
+    def send(self, message: Outgoing, user: str) -> Answer:
+        """Sends with what else is sent in this turn. Raises ValueError, and counts nothing, where AMQP cannot say the message."""
+        channel = self.channel
+        said = frames(message, user=user, channel=channel.number, max_body_bytes=channel.max_content_size)
+        answer: Answer = self._loop.create_future()
         channel.delivery_tag += 1
-        tag, message_id = channel.delivery_tag, message.message_id
-        channel.confirmations[tag] = confirm
-        channel.message_id_delivery_tag[message_id] = tag
-        confirm.add_done_callback(lambda _: channel.message_id_delivery_tag.pop(message_id, None))
+        tag, size_bytes = channel.delivery_tag, len(message.body) + FRAMES_BYTES
+        channel.confirmations[tag] = answer
+        sent = Sent(self._loop.time(), message.exchange, size_bytes, answer)
+        self._sent.append(sent)
+        self._sent_bytes += size_bytes
+        if message.mandatory:
+            channel.message_id_delivery_tag[message.message_id] = tag
+            self._mandatory[message.message_id] = sent
+        answer.add_done_callback(partial(self._settle, message.message_id))
         if not self._piece:
             self._loop.call_soon(self._write)
-        self._piece += frames(message, user=user, channel=channel.number, max_body_bytes=channel.max_content_size)
-        return confirm
+        self._piece += said
+        return answer
+
+    def _settle(self, message_id: str, answer: Answer) -> None:
+        answer.exception()  # Nobody may wait for it any more, and asyncio complains of exceptions that nobody has seen.
+        sent = self._mandatory.get(message_id)
+        if sent is not None and sent.answer is answer:
+            del self._mandatory[message_id]
+            self.channel.message_id_delivery_tag.pop(message_id, None)
 
     def _write(self) -> None:
         """Hands the piece to the connection's writer; where that has not come round to the last ones yet, in a moment."""
@@ -134,15 +234,20 @@ class Pipe:
     def _closed(self) -> None:
         """Nothing more will be confirmed on this channel."""
         self._piece.clear()
-        for confirm in list(self.channel.confirmations.values()):
-            if not confirm.done():
-                confirm.set_exception(ConnectionError("the channel is closed"))
+        for sent in self._sent:
+            if not sent.answer.done():
+                sent.answer.set_exception(ConnectionError("the channel is closed"))
 
 
 def frames(message: Outgoing, *, user: str, channel: int, max_body_bytes: int) -> list[bytes]:
-    """The message as AMQP 0-9-1 frames: the method, the header, and the body in as many as it needs."""
+    """The message as AMQP 0-9-1 frames: the method, the header, and the body in as many as it needs.
+
+    Raises ValueError where the header is larger than a frame may be: RabbitMQ would close the connection, and all others' publishes with it.
+    """
     body = message.body
     header = struct.pack(">HHQ", BASIC, 0, len(body)) + _properties(message, user)
+    if len(header) > max_body_bytes:
+        raise ValueError(f"properties and headers of {len(header)} bytes do not fit into a frame")
     return [
         _method(message.exchange, message.routing_key, message.mandatory, channel),
         _frame(HEADER_FRAME, channel, header),

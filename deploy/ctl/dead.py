@@ -10,7 +10,7 @@ import aio_pika
 from aio_pika.abc import AbstractIncomingMessage
 
 from shared import topology
-from shared.delivery import HeaderValue, Outgoing, Publisher, original_publisher, with_options
+from shared.delivery import Outgoing, Publisher, kept_headers, original_publisher, with_options
 
 LOOK_AT_MOST: Final = 10_000
 TRANSIENT_HEADERS: Final = ("x-attempt", "x-waits", "x-delivery-count", "x-death")
@@ -115,16 +115,16 @@ def _letter(queue: str, message: AbstractIncomingMessage) -> Letter:
 
 def _replayed(queue: str, message: AbstractIncomingMessage) -> Outgoing:
     """Straight back into its own queue, as its first publisher's; nobody else's queue gets a second copy."""
-    kept: dict[str, HeaderValue] = {
+    first: dict[str, object] = {
         name: value
         for name, value in message.headers.items()
-        if isinstance(value, str | int | bool) and name not in TRANSIENT_HEADERS and not name.startswith("x-parley-")
+        if name not in TRANSIENT_HEADERS and not name.startswith("x-parley-")
     }
     return Outgoing(
         exchange="",
         routing_key=queue,
         body=message.body,
         message_id=_id(message),
-        headers={**kept, "x-publisher": original_publisher(message)},
+        headers={**kept_headers(first), "x-publisher": original_publisher(message)},
         content_type=message.content_type or "application/octet-stream",
     )
