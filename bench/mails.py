@@ -32,7 +32,7 @@ from tests.unit.notifier.making import event, mail, order
 MAILS: Final = 2_000
 AIM: Final = 1.5
 DRAIN_LIMIT_S: Final = 60.0
-CONNECTIONS: Final = 16
+CONNECTIONS: Final = 32
 TEXT: Final = "The parcel left our house this morning; the carrier says Thursday. " * 3
 ITEMS: Final = [
     Item(sku=f"2219{number}", name=f"Small heart measuring spoons, set {number}", quantity=2, price="9.90")

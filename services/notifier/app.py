@@ -18,7 +18,7 @@ from pymongo.errors import PyMongoError
 from services.notifier import indexes
 from services.notifier.attempts import Attempts
 from services.notifier.connections import Connections
-from services.notifier.consumers import QUEUE, Consumer, Notifications
+from services.notifier.consumers import QUEUE, Notifications
 from services.notifier.known import Known
 from services.notifier.mails import Mails
 from services.notifier.metrics import Metrics
@@ -28,6 +28,7 @@ from services.notifier.rendering import MailSettings, Renderer
 from services.notifier.sender import Limits, Sender
 from services.notifier.settings import Settings
 from services.notifier.smtp import Server
+from services.notifier.subscription import Subscription
 from shared import mongo, probes, process, schema
 from shared.delivery import Publisher, Settler
 from shared.mongo import Document, is_away
@@ -50,7 +51,7 @@ class Notifier:
     client: AsyncMongoClient[Document]
     store: mongo.Database
     publisher: Publisher
-    consumer: Consumer
+    subscription: Subscription
     sender: Sender
     grace_s: float
     topology: Topology
@@ -74,14 +75,14 @@ class Notifier:
                 await asyncio.sleep(PREPARE_PAUSE_S)
         self.sender.start()
         await self.topology.until_complete()
-        await self.consumer.run()
+        self.subscription.start()
 
     async def stop(self) -> None:
         """In the order of the flow: first nothing new is taken, then what is being sent may end."""
         if self.starting is not None:
             self.starting.cancel()
             await asyncio.gather(self.starting, return_exceptions=True)
-        await self.consumer.stop()
+        await self.subscription.stop()
         await self.sender.stop(grace_s=self.grace_s)
         await self.publisher.close()
         await self.client.close()
@@ -100,7 +101,7 @@ class Notifier:
         return None if self.sender.is_running else "not running"
 
     async def consumer_is_attached(self) -> str | None:
-        return None if self.prepared and await self.consumer.is_attached() else "not attached to its queue"
+        return None if self.subscription.is_attached else "not attached to its queue"
 
 
 def assemble(settings: Settings, registry: CollectorRegistry) -> Notifier:
@@ -117,12 +118,12 @@ def assemble(settings: Settings, registry: CollectorRegistry) -> Notifier:
     settler = Settler(
         publisher=publisher, queue=QUEUE, away=is_away, on_dead=metrics.dead_letters.labels(QUEUE.name).inc
     )
-    consumer = Consumer(amqp_url, settler=settler, handle=notifications.handle, prefetch=settings.prefetch)
+    subscription = Subscription(amqp_url, settler=settler, notifications=notifications, prefetch=settings.prefetch)
     return Notifier(
         client=client,
         store=database,
         publisher=publisher,
-        consumer=consumer,
+        subscription=subscription,
         sender=sender,
         grace_s=settings.shutdown_grace_s,
         topology=Topology(amqp_url, service="notifier", reads=(QUEUE.name,), writes=(DEAD, NOTIFIER_RETRY)),

@@ -1,14 +1,11 @@
 """The one queue that the notifier reads, and what it does with each type of message."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final, assert_never
 
 import structlog
 from aio_pika.abc import AbstractIncomingMessage
-from faststream import AckPolicy
-from faststream.rabbit import Channel, RabbitBroker, RabbitMessage, RabbitQueue
 from opentelemetry.trace import SpanKind
 from pymongo.errors import AutoReconnect, OperationFailure
 
@@ -16,8 +13,10 @@ from services.notifier.contents import gathered, is_urgent, order_shown
 from services.notifier.known import Known
 from services.notifier.mails import Mails
 from services.notifier.metrics import Metrics
+from services.notifier.taking import Answer, Taking
 from shared import envelope, traces
-from shared.delivery import RECONNECT_S, Settler, WorkQueue, with_options
+from shared.delivery import WorkQueue, require_publisher
+from shared.errors import CannotProcess
 from shared.events import NOTIFICATION, EntryAddressed, MessageRedacted, Notification, PreferencesChanged, ThreadRead
 from shared.logs import logged
 from shared.mongo import is_away
@@ -26,14 +25,10 @@ from shared.topology import NOTIFIER_QUEUE
 log = structlog.get_logger(__name__)
 
 QUEUE: Final = WorkQueue(name=NOTIFIER_QUEUE, service="notifier", publishers=frozenset({"threads"}))
-STOP_LIMIT_S: Final = 3.0
-RETRY_PAUSE_S: Final = 1.0
-
-Handler = Callable[[AbstractIncomingMessage], Awaitable[None]]
 
 
 class Notifications:
-    """Handles one message; every handling may run twice. `on_due` is called when it has made a mail due at once."""
+    """Handles messages; every handling may run twice. `on_due` is called when it has made a mail due at once."""
 
     def __init__(
         self, *, mails: Mails, known: Known, metrics: Metrics, delay_s: float, on_due: Callable[[], None]
@@ -41,22 +36,42 @@ class Notifications:
         self._mails, self._known, self._metrics = mails, known, metrics
         self._delay_s, self._on_due = delay_s, on_due
 
+    async def take_some(self, messages: Sequence[AbstractIncomingMessage]) -> list[AbstractIncomingMessage]:
+        """Takes the entries in these messages in one go; answers the messages that are still to be handled, each by itself.
+
+        Those are of other types, or not as they should be, or could not be taken now: nothing is decided about them here.
+        """
+        events = [_addressed(message) for message in messages]
+        try:
+            troubles = iter(await self._take([event for event in events if event is not None]))
+        except Exception:
+            # Away, or a defect that one of them is about: handled singly, each meets its own.
+            return list(messages)
+        return [
+            message
+            for message, event in zip(messages, events, strict=True)
+            if event is None or next(troubles) is not None
+        ]
+
     async def handle(self, message: AbstractIncomingMessage) -> None:
         """Raises CannotProcess for what is no notification, and what `shared.mongo` counts as away where MongoDB is."""
         event = envelope.read(NOTIFICATION, message.body)
-        self._metrics.events.labels(event.type).inc()
         try:
-            with traces.span(f"take {event.type}", parent=event.traceparent, kind=SpanKind.CONSUMER) as traceparent:
-                await self._apply(event.model_copy(update={"traceparent": traceparent}) if traces.is_on() else event)
+            if isinstance(event, EntryAddressed):
+                (trouble,) = await self._take([event])
+                if trouble is not None:
+                    raise trouble
+                return
+            self._metrics.events.labels(event.type).inc()
+            with traces.span(f"take {event.type}", parent=event.traceparent, kind=SpanKind.CONSUMER):
+                await self._apply(event)
         except OperationFailure as error:
             if is_away(error):
                 raise AutoReconnect(f"MongoDB code {error.code}") from error
             raise
 
-    async def _apply(self, event: Notification) -> None:
+    async def _apply(self, event: ThreadRead | PreferencesChanged | MessageRedacted) -> None:
         match event:
-            case EntryAddressed():
-                await self._take(event)
             case ThreadRead():
                 await self._known.read(event.data)
             case PreferencesChanged():
@@ -66,24 +81,40 @@ class Notifications:
             case _:
                 assert_never(event)
 
-    async def _take(self, event: EntryAddressed) -> None:
-        entry, order = gathered(event), order_shown(event.data.order, item_count=event.data.item_count)
-        takings = (self._mails.take(entry, recipient, order) for recipient in event.data.recipients)
-        for taken in await asyncio.gather(*takings):
-            if taken:
-                self._metrics.taken.labels(entry.kind).inc()
-            else:
-                self._metrics.known.inc()
+    async def _take(self, events: Sequence[EntryAddressed]) -> list[Exception | None]:
+        """What hinders each of the events; None where its entry is taken for all its recipients."""
+        spans = [
+            traces.begin(f"take {event.type}", parent=event.traceparent, kind=SpanKind.CONSUMER) for event in events
+        ]
+        takings = [_takings(event, span) for event, span in zip(events, spans, strict=True)]
+        try:
+            answers = iter(await self._mails.take_some([taking for of_event in takings for taking in of_event]))
+        except Exception as error:
+            _end(spans, [error] * len(spans))
+            raise
+        troubles = [self._taken(event, [next(answers) for _ in event.data.recipients]) for event in events]
+        _end(spans, troubles)
+        return troubles
+
+    def _taken(self, event: EntryAddressed, answers: Sequence[Answer]) -> Exception | None:
+        for answer in answers:
+            if isinstance(answer, Exception):
+                return answer
+        kind = event.data.entry.kind
+        self._metrics.events.labels(event.type).inc()
+        self._metrics.taken.labels(kind).inc(answers.count(True))
+        self._metrics.known.inc(answers.count(False))
         log.info(
             "entry_taken",
             event_id=event.id,
             order=logged(event.data.order_id),
             trace_id=traces.trace_id(event.traceparent),
-            persons=len(event.data.recipients),
+            persons=len(answers),
             ms=round((datetime.now(UTC) - event.data.entry.accepted_at).total_seconds() * 1000, 1),
         )
-        if self._delay_s == 0 or is_urgent(entry.kind):
+        if self._delay_s == 0 or is_urgent(kind):
             self._on_due()
+        return None
 
     async def _redact(self, event: MessageRedacted) -> None:
         """First remembered, then taken out: an entry taken between the two is caught when its mail is leased."""
@@ -94,64 +125,25 @@ class Notifications:
         self._on_due()
 
 
-class Consumer:
-    """Reads `notifier.events` on a connection of its own, as a FastStream subscriber that declares nothing and decodes nothing."""
-
-    def __init__(self, amqp_url: str, *, settler: Settler, handle: Handler, prefetch: int) -> None:
-        self._settler, self._handle = settler, handle
-        self._channel = Channel(prefetch_count=prefetch)
-        self._started = False
-        self._broker = RabbitBroker(
-            with_options(amqp_url, "notifier-consumer"),
-            fail_fast=False,
-            reconnect_interval=RECONNECT_S,
-            graceful_timeout=STOP_LIMIT_S,
-            decoder=_undecoded,
-            apply_types=False,
-            logger=None,
-        )
-        self._broker.subscriber(
-            RabbitQueue(QUEUE.name, declare=False),
-            channel=self._channel,
-            ack_policy=AckPolicy.MANUAL,
-            no_reply=True,
-        )(self._settle)
-
-    async def _settle(self, message: RabbitMessage) -> None:
-        await self._settler.settle(message.raw_message, self._handle)
-
-    async def run(self) -> None:
-        """Attaches to the queue, however long it takes until RabbitMQ is there; after that, the library re-attaches by itself."""
-        while True:
-            try:
-                await self._broker.start()
-            except Exception as error:
-                # Away, or not let in, or no such queue: RabbitMQ may yet become what it must be, and readiness says it is not.
-                log.warning("consumer_not_attached", queue=QUEUE.name, error=type(error).__name__)
-                await self._broker.stop()
-                await asyncio.sleep(RETRY_PAUSE_S)
-            else:
-                self._started = True
-                log.info("consumer_attached", queue=QUEUE.name)
-                return
-
-    async def stop(self) -> None:
-        """Takes nothing more; what is being handled may end."""
-        self._started = False
-        await self._broker.stop()
-
-    async def is_attached(self) -> bool:
-        """Whether RabbitMQ delivers to us. May wait for as long as the connection is away.
-
-        Asked only after the start: FastStream would open a second channel for whoever asks for one that is just being opened.
-        """
-        if not self._started:
-            return False
-        channel = await self._broker.config.channel_manager.get_channel(self._channel)
-        underlay = await channel.get_underlay_channel()
-        return not underlay.is_closed and bool(underlay.consumers)
+def _addressed(message: AbstractIncomingMessage) -> EntryAddressed | None:
+    """The entry in the message; None where there is none, or the message is not as it should be."""
+    try:
+        require_publisher(message, QUEUE)
+        event: Notification = envelope.read(NOTIFICATION, message.body)
+    except CannotProcess:
+        return None
+    return event if isinstance(event, EntryAddressed) else None
 
 
-async def _undecoded(message: RabbitMessage) -> RabbitMessage:
-    """Spares FastStream's reading of the JSON: the handler reads it once, with the contract, from the raw body."""
-    return message
+def _takings(event: EntryAddressed, span: traces.Span | None) -> list[Taking]:
+    """One for each recipient; what becomes of the entry is below the span."""
+    entry, order = gathered(event), order_shown(event.data.order, item_count=event.data.item_count)
+    if span is not None:
+        entry = entry.model_copy(update={"traceparent": span.traceparent})
+    return [Taking(entry, recipient, order) for recipient in event.data.recipients]
+
+
+def _end(spans: Sequence[traces.Span | None], troubles: Sequence[Exception | None]) -> None:
+    for span, trouble in zip(spans, troubles, strict=True):
+        if span is not None:
+            span.end(error=None if trouble is None else type(trouble).__name__)

@@ -5,17 +5,20 @@ mail that waits for its next try. A sender's mark names the lease's fence: one t
 """
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, assert_never
+from typing import Any, Final, Literal, assert_never
 
-from pymongo import ASCENDING, ReturnDocument, UpdateOne, WriteConcern
-from pymongo.errors import AutoReconnect, BulkWriteError, DuplicateKeyError
+import structlog
+from pymongo import ASCENDING, ReturnDocument, UpdateMany, WriteConcern
+from pymongo.errors import BulkWriteError
 from pymongo.read_concern import ReadConcern
 from uuid6 import uuid7
 
 from services.notifier import steps
+from services.notifier.clock import Clock
 from services.notifier.contents import Gathered, Mail, MailState, OrderShown
 from services.notifier.groups import Groups
 from services.notifier.outcomes import (
@@ -31,17 +34,22 @@ from services.notifier.outcomes import (
     Unknown,
 )
 from services.notifier.pace import Pace
-from shared.errors import RetryLater
+from services.notifier.taking import Taking, Takings
 from shared.events import Recipient
-from shared.mongo import Database, Document
+from shared.mongo import Database, Document, is_away
+
+log = structlog.get_logger(__name__)
 
 MAX_WEIGHT: Final = 500_000
-MAX_RACES: Final = 20
-OPEN_MAILS: Final = "one_open"
 MAX_GROUP: Final = 64
+# A connection is free for the next mail before the end of this one is stored.
+GATHER_ENDS_S: Final = 0.01
+# A command of MongoDB has at most 16 MiB.
+MAX_STATEMENT_BYTES: Final = 4 * 1024 * 1024
 WITHOUT_TEXTS: Final = {"state": 1, "fence": 1, "ambiguities": 1, "attempts": 1, "order_id": 1}
 
-HELD: Final = ("leased", "transmitting")
+HELD: Final[Sequence[MailState]] = ("leased", "transmitting")
+NoEnd = Refused | Broken | Unknown | Defect | ServerAway | Stopped | Lost
 UNSENT: Final = ("open", "pending", "leased", "transmitting", "failed", "ambiguous")
 
 
@@ -60,30 +68,17 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True)
-class Taking:
-    """An entry to be taken for one person."""
-
-    entry: Gathered
-    recipient: Recipient
-    order: OrderShown
-
-    @property
-    def key(self) -> str:
-        return f"{self.entry.event_id}|{self.recipient.person}"
-
-    @property
-    def open_mail(self) -> Document:
-        return {"order_id": self.order.order_id, "person": self.recipient.person, "state": "open"}
-
-
-@dataclass(frozen=True, slots=True)
 class Change:
-    """A lease's mail in one of `states` becomes `state` by `update`: one change that needs no more than to know whether it was made."""
+    """A lease's mail becomes `state`; `said` is its Message-ID, the server's reply, or why it was skipped."""
 
     lease: Lease
-    states: Sequence[MailState]
-    state: MailState
-    update: list[steps.Stage]
+    state: Literal["transmitting", "sent", "skipped"]
+    said: str
+    rendered: bytes = b""
+
+    @property
+    def from_states(self) -> Sequence[MailState]:
+        return ("leased",) if self.state == "transmitting" else HELD
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,66 +115,25 @@ class Mails:
         self._mails_unconfirmed = self._mails.with_options(
             write_concern=WriteConcern(w=1), read_concern=ReadConcern("local")
         )
-        self._takings: Groups[Taking, bool | Exception] = Groups(self._take_group, at_most=MAX_GROUP)
-        self._changes: Groups[Change, bool] = Groups(self._change_group, at_most=MAX_GROUP)
+        self._takings = Takings(self._mails, Clock(database), delay_s=delay_s, max_weight=max_weight)
+        self._transmissions: Groups[Change, bool] = Groups(self._change_group, at_most=MAX_GROUP)
+        self._ends: Groups[Change, bool] = Groups(self._change_group, at_most=MAX_GROUP, gather_s=GATHER_ENDS_S)
         self._leasing = asyncio.Lock()
         self._unclear: tuple[str, list[str]] | None = None
         self._pace = Pace(self._mails_unconfirmed, limit=limit, window_s=window_s)
-        self._delay_s, self._lease_s, self._give_up_s = delay_s, lease_s, give_up_s
-        self._resend, self._holder, self._max_weight = resend, holder, max_weight
+        self._lease_s, self._give_up_s = lease_s, give_up_s
+        self._resend, self._holder = resend, holder
 
     async def take(self, entry: Gathered, recipient: Recipient, order: OrderShown) -> bool:
-        """Takes the entry for this person, once for ever; False where it had been taken before.
-
-        One update does it all: the guard (`$ne`) in its filter, the entry, and the promise (`taken`). Where it finds no mail to put
-        the entry into it inserts one, and a unique index refuses that if the entry is taken already, or the open mail is another.
-        """
-        answer = await self._takings.ask(Taking(entry, recipient, order))
+        """Takes the entry for this person, once for ever; False where it had been taken before."""
+        (answer,) = await self.take_some([Taking(entry, recipient, order)])
         if isinstance(answer, Exception):
             raise answer
         return answer
 
-    async def _take_group(self, takings: Sequence[Taking]) -> list[bool | Exception]:
-        """The first try for all at once; what was refused is tried again alone, so that its trouble is nobody else's."""
-        writes = [UpdateOne(*self._taking(taking), upsert=True, hint=OPEN_MAILS) for taking in takings]
-        try:
-            await self._mails.bulk_write(writes, ordered=False)
-            return [True] * len(takings)
-        except BulkWriteError as error:
-            refused = _refused(error)
-        return [await self._take_again(taking) if at in refused else True for at, taking in enumerate(takings)]
-
-    async def _take_again(self, taking: Taking) -> bool | Exception:
-        try:
-            return await self._take_alone(taking)
-        except Exception as error:
-            return error
-
-    def _taking(self, taking: Taking) -> tuple[Document, list[steps.Stage]]:
-        update = steps.take(
-            mail_id=uuid7().hex,
-            key=taking.key,
-            entry=taking.entry,
-            recipient=taking.recipient,
-            order=taking.order,
-            delay_s=self._delay_s,
-        )
-        guards = {"taken": {"$ne": taking.key}, "weight": {"$lt": self._max_weight}}
-        return {**taking.open_mail, **guards}, update
-
-    async def _take_alone(self, taking: Taking) -> bool:
-        """Finds out why an index refused it: taken before, or the open mail is full, or somebody else was making it just now."""
-        is_full = {**taking.open_mail, "weight": {"$gte": self._max_weight}}
-        for _ in range(MAX_RACES):
-            if await self._mails.find_one({"taken": taking.key}, {"_id": 1}):
-                return False
-            await self._mails.update_one(is_full, steps.close_full())
-            try:
-                await self._mails.update_one(*self._taking(taking), upsert=True)
-                return True
-            except DuplicateKeyError:
-                continue
-        raise RetryLater("many writers are at this person's open mail")
+    async def take_some(self, takings: Sequence[Taking]) -> list[bool | Exception]:
+        """As Takings.take."""
+        return await self._takings.take(takings)
 
     async def lease(self) -> Lease | None:
         """The mail that has been due for longest, leased; None where none is due."""
@@ -202,8 +156,7 @@ class Mails:
 
     async def _due(self, count: int) -> list[Document]:
         waiting = {"alive": True, "state": {"$in": ["open", "pending"]}, **steps.DUE}
-        shown = {"state": 1, "wake_at": 1, "person": 1, "entries.kind": 1}
-        found = self._mails_unconfirmed.find(waiting, shown, sort=[("wake_at", ASCENDING)], limit=count)
+        found = self._mails_unconfirmed.find(waiting, self._pace.needs, sort=[("wake_at", ASCENDING)], limit=count)
         return [document async for document in found]
 
     async def _claim(self, ids: list[str]) -> None:
@@ -245,8 +198,7 @@ class Mails:
 
     async def transmitting(self, lease: Lease, *, rendered: bytes, message_id: str) -> bool:
         """Stored before DATA. False where the lease is no longer ours: then nothing may be sent."""
-        update = steps.transmitting(rendered=rendered, message_id=message_id)
-        return await self._changes.ask(Change(lease, ("leased",), "transmitting", update))
+        return await self._transmissions.ask(Change(lease, "transmitting", message_id, rendered))
 
     async def mark(self, lease: Lease, outcome: Outcome, *, pause_s: float) -> MailState | None:
         """Stores what became of an attempt: the mail's state after it, or None where the lease was no longer ours.
@@ -254,18 +206,16 @@ class Mails:
         Not accepted for certain, and not for ever: it comes back after the pause. Accepted or not, nobody knows: it is `ambiguous`,
         at once, for waiting until the lease ends would tell no more; where it is sent once more, that is after the pause too.
         """
-        step = self._step(outcome, pause_s)
-        if isinstance(outcome, Sent | Skipped):
-            state: MailState = "sent" if isinstance(outcome, Sent) else "skipped"
-            return state if await self._changes.ask(Change(lease, HELD, state, step)) else None
-        return await self._mark(lease, HELD, step)
-
-    def _step(self, outcome: Outcome, pause_s: float) -> list[steps.Stage]:
         match outcome:
             case Sent(reply):
-                step = steps.sent(reply=reply)
+                return "sent" if await self._ends.ask(Change(lease, "sent", reply)) else None
             case Skipped(why):
-                step = steps.skipped(why=why)
+                return "skipped" if await self._ends.ask(Change(lease, "skipped", why)) else None
+            case _:
+                return await self._mark(lease, self._step(outcome, pause_s))
+
+    def _step(self, outcome: NoEnd, pause_s: float) -> list[steps.Stage]:
+        match outcome:
             case Refused(code, text) if outcome.is_final:
                 step = steps.failed(code=code, text=text)
             case Refused(code, text):
@@ -284,10 +234,17 @@ class Mails:
 
     async def _change_group(self, changes: Sequence[Change]) -> list[bool]:
         """Which of the changes hold. Where not all were made now, it is read which are: one may have been made by an earlier try."""
-        writes = [UpdateOne(_held(change.lease, change.states), change.update) for change in changes]
-        result = await self._mails.bulk_write(writes, ordered=False)
-        if result.matched_count == len(changes):
-            return [True] * len(changes)
+        try:
+            result = await self._mails.bulk_write([_statement(part) for part in _parts(changes)], ordered=False)
+            if result.matched_count == len(changes):
+                return [True] * len(changes)
+        except BulkWriteError as error:
+            if is_away(error):
+                raise
+            # One mail stopped a statement for many: now each by itself, so that its trouble is nobody else's.
+            log.exception("changes_made_singly", mails=len(changes))
+            with contextlib.suppress(BulkWriteError):
+                await self._mails.bulk_write([_statement([change]) for change in changes], ordered=False)
         ids = [change.lease.mail_id for change in changes]
         found = {
             document["_id"]: (document["state"], document["fence"])
@@ -295,9 +252,9 @@ class Mails:
         }
         return [found.get(change.lease.mail_id) == (change.state, change.lease.fence) for change in changes]
 
-    async def _mark(self, lease: Lease, states: Sequence[MailState], update: list[steps.Stage]) -> MailState | None:
+    async def _mark(self, lease: Lease, update: list[steps.Stage]) -> MailState | None:
         after = await self._mails.find_one_and_update(
-            _held(lease, states),
+            _held([lease], HELD),
             update,
             projection=WITHOUT_TEXTS,
             return_document=ReturnDocument.AFTER,
@@ -328,13 +285,40 @@ def _lease_on(document: Document) -> Lease:
     )
 
 
-def _held(lease: Lease, states: Sequence[MailState]) -> Document:
-    """The lease's mail, if the lease still holds."""
-    return {"_id": lease.mail_id, "fence": lease.fence, "state": {"$in": list(states)}}
+def _held(leases: Sequence[Lease], states: Sequence[MailState]) -> Document:
+    """Those of the mails whose leases, which have the same fence number, still hold."""
+    ids = [lease.mail_id for lease in leases]
+    return {"_id": {"$in": ids}, "fence": leases[0].fence, "state": {"$in": list(states)}}
 
 
-def _refused(error: BulkWriteError) -> set[int]:
-    """The places of the writes that failed. Raises AutoReconnect where no majority has confirmed the others."""
-    if error.details.get("writeConcernErrors"):
-        raise AutoReconnect("no majority has confirmed the write") from error
-    return {failed["index"] for failed in error.details.get("writeErrors", [])}
+def _parts(changes: Sequence[Change]) -> list[list[Change]]:
+    """What one statement can do: the same change under the same fence number, and no more bytes than fit."""
+    parts: list[list[Change]] = []
+    size_bytes = 0
+    for change in sorted(changes, key=_kind):
+        size_bytes += len(change.rendered)
+        if not parts or _kind(parts[-1][0]) != _kind(change) or size_bytes > MAX_STATEMENT_BYTES:
+            parts.append([])
+            size_bytes = len(change.rendered)
+        parts[-1].append(change)
+    return parts
+
+
+def _statement(part: Sequence[Change]) -> UpdateMany:
+    return UpdateMany(_held([change.lease for change in part], part[0].from_states), _update(part))
+
+
+def _kind(change: Change) -> tuple[str, int]:
+    return change.state, change.lease.fence
+
+
+def _update(part: Sequence[Change]) -> list[steps.Stage]:
+    said = {change.lease.mail_id: change.said for change in part}
+    match part[0].state:
+        case "transmitting":
+            rendered = {change.lease.mail_id: change.rendered for change in part}
+            return steps.transmitting(rendered=rendered, message_ids=said)
+        case "sent":
+            return steps.sent(replies=said)
+        case "skipped":
+            return steps.skipped(reasons=said)

@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Final
 
 MAX_HEADER_LINE_CHARACTERS: Final = 78
+MAX_KEPT_LINE_CHARACTERS: Final = 1_000
 # Where folding or an encoded word would break what machines read. 998 octets is the longest line (RFC 5322, 2.1.1).
 _NEVER_FOLDED: Final = frozenset({"Message-ID", "In-Reply-To", "References", "List-Unsubscribe"})
 _PLAIN_NAME: Final = re.compile("[A-Za-z0-9]+(?:[ _-][A-Za-z0-9]+)*")
@@ -54,7 +55,19 @@ def _part(subtype: str, content: str, boundary: str) -> bytes:
         f'--{boundary}\r\nContent-Type: text/{subtype}; charset="utf-8"\r\n'
         "Content-Transfer-Encoding: quoted-printable\r\n\r\n"
     )
-    return head.encode("ascii") + binascii.b2a_qp(content.replace("\n", "\r\n").encode()) + b"\r\n"
+    lines = (_quoted(line) if len(line) <= MAX_KEPT_LINE_CHARACTERS else _quote(line) for line in content.split("\n"))
+    return head.encode("ascii") + b"".join(lines)
+
+
+def _quote(line: str) -> bytes:
+    """With its end: from that the encoder takes what it breaks long lines with."""
+    return binascii.b2a_qp(f"{line}\r\n".encode())
+
+
+@lru_cache(maxsize=1_024)
+def _quoted(line: str) -> bytes:
+    """Most lines of a mail are the template's, and the same in each."""
+    return _quote(line)
 
 
 def _header(name: str, value: str | Address) -> str:

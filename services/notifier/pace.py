@@ -27,9 +27,10 @@ class Pace:
     def __init__(self, mails: AsyncCollection[Document], *, limit: int, window_s: float) -> None:
         """`mails` is the collection. A limit of 0 is none."""
         self._mails, self._limit, self._window = mails, limit, timedelta(seconds=window_s)
+        self.needs = {"state": 1, "wake_at": 1, "person": 1, "entries.kind": 1} if limit else {"_id": 1}
 
     async def may_go(self, due: Sequence[Document]) -> list[str]:
-        """The ids of the due mails that may go now. Each has `_id`, `person` and the kinds of its `entries`; the others are postponed."""
+        """The ids of the due mails that may go now; the others are postponed. Each holds what `needs` names."""
         if not self._limit or not due:
             return [document["_id"] for document in due]
         busy = {

@@ -104,6 +104,8 @@ class Renderer:
             lstrip_blocks=True,
         )
         environment.filters["lines"] = _as_html_lines
+        # The templates use none of them, and each rendering would copy them all.
+        environment.globals.clear()
         self._html = environment.get_template("mail.html.j2")
         self._text = environment.get_template("mail.txt.j2")
         for language in LANGUAGES:

@@ -22,6 +22,7 @@ log = structlog.get_logger(__name__)
 
 LEDGER_PAUSE_S: Final = 1.0
 MARK_PAUSE_S: Final = 0.2
+GATHER_S: Final = 0.02
 # A server that is not there costs nothing to look for; one that says no may count how often it was asked.
 KNOCK_EVERY_S: Final = 3.0
 LAST_WORDS_S: Final = 2.0
@@ -46,8 +47,7 @@ class Sender:
     ) -> None:
         self._mails, self._attempts, self._connections = mails, attempts, connections
         self._metrics, self._limits = metrics, limits
-        self._slots = asyncio.Semaphore(limits.at_once)
-        self._woken, self._stopping = asyncio.Event(), asyncio.Event()
+        self._woken, self._stopping, self._ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._under_way: dict[asyncio.Task[None], Sending] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._server_failures, self._server_back_at = 0, 0.0
@@ -86,30 +86,32 @@ class Sender:
 
     async def _lease_and_send(self) -> None:
         while not self._stopping.is_set():
-            free = await self._free_slots()
-            due = await self._next_due(at_most=free)
+            due = await self._next_due(at_most=await self._room())
             if self._stopping.is_set():
                 await asyncio.gather(*(self._store(sending, Stopped("shutting down")) for sending in due))
                 return
-            for _ in range(free - len(due)):
-                self._slots.release()
             for sending in due:
                 task = asyncio.create_task(self._carry(sending), name=f"mail {sending.lease.mail_id}")
                 self._under_way[task] = sending
                 task.add_done_callback(self._done)
 
-    async def _free_slots(self) -> int:
-        """Waits until a mail more may be under way, and takes all slots that are free."""
-        await self._slots.acquire()
-        taken = 1
-        while not self._slots.locked():
-            await self._slots.acquire()
-            taken += 1
-        return taken
+    async def _room(self) -> int:
+        """Waits until more mails may be under way; how many. A few cost as much to lease as many: so for half of them, but not for long."""
+        while not self._free():
+            self._ended.clear()
+            await self._ended.wait()
+        no_longer_at = _now() + GATHER_S
+        while (room := self._free()) < self._limits.at_once // 2 and _now() < no_longer_at:
+            self._ended.clear()
+            await _wait(self._ended, no_longer_at - _now())
+        return room
+
+    def _free(self) -> int:
+        return self._limits.at_once - len(self._under_way)
 
     def _done(self, task: asyncio.Task[None]) -> None:
         del self._under_way[task]
-        self._slots.release()
+        self._ended.set()
 
     async def _next_due(self, *, at_most: int) -> list[Sending]:
         """Waits for due mails and leases them; none when stopping. The event is cleared before looking, so no wake-up is lost."""

@@ -1,9 +1,12 @@
 """The ledger's steps as MongoDB updates: each is one atomic change of one document, timed by the database's clock ($$NOW). Pure."""
 
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from services.notifier.contents import Gathered, OrderShown, is_urgent
 from shared.events import Recipient
+from shared.mongo import Document
 
 Stage = dict[str, Any]
 
@@ -42,15 +45,52 @@ def literal(value: object) -> Stage:
     return {"$literal": value}
 
 
+def own(values: Mapping[str, object]) -> Stage:
+    """Each mail's own one of these values, by its `_id`: so that one statement, parsed once, changes many mails."""
+    return {"$arrayElemAt": [literal(list(values.values())), {"$indexOfArray": [literal(list(values)), "$_id"]}]}
+
+
 def history(step: str, **details: object) -> Stage:
-    """The list of steps with this one at its end. Keeps the newest ones, so that a mail cannot outgrow its document."""
+    """The list of steps with this one at its end; a detail is a value, or a stage that gives it. Keeps the newest ones, so that a mail cannot outgrow its document."""
     written: Stage = {"at": "$$NOW", "step": step, "fence": {"$ifNull": ["$fence", 0]}}
-    written |= {name: literal(value) for name, value in details.items() if value is not None}
+    written |= {
+        name: value if isinstance(value, dict) else literal(value)
+        for name, value in details.items()
+        if value is not None
+    }
     return {"$slice": [{"$concatArrays": [{"$ifNull": ["$history", []]}, [written]]}, -HISTORY_KEPT]}
 
 
 def weight(entry: Gathered) -> int:
     return ENTRY_WEIGHT + len((entry.text or "").encode())
+
+
+def begun(
+    *,
+    mail_id: str,
+    key: str,
+    entry: Gathered,
+    recipient: Recipient,
+    order: OrderShown,
+    now: datetime,
+    delay_s: float,
+) -> Document:
+    """A mail with its first entry: what `take` makes where there is none. `now` is the database's time."""
+    due = now if is_urgent(entry.kind) else now + timedelta(seconds=delay_s)
+    return {
+        "_id": mail_id,
+        "alive": True,
+        "created_at": now,
+        "fence": 0,
+        "taken": [key],
+        "entries": [entry.model_dump()],
+        "weight": weight(entry),
+        "recipient": recipient.model_dump(mode="json"),
+        "order": order.model_dump(mode="json"),
+        "last_seq": entry.seq,
+        "wake_at": due,
+        "history": [{"at": now, "step": "taken", "fence": 0, "event_id": entry.event_id, "seq": entry.seq}],
+    }
 
 
 def take(
@@ -103,21 +143,22 @@ def lease(*, lease_s: float, holder: str, lease_id: str) -> list[Stage]:
     ]
 
 
-def transmitting(*, rendered: bytes, message_id: str) -> list[Stage]:
-    """From here on the bytes may have left us, so they are kept: a repetition must be the same."""
-    kept = {"rendered": literal(rendered), "message_id": literal(message_id)}
+def transmitting(*, rendered: Mapping[str, bytes], message_ids: Mapping[str, str]) -> list[Stage]:
+    """From here on the bytes may have left us, so they are kept: a repetition must be the same. Both by the mail's id."""
+    kept = {"rendered": own(rendered), "message_id": own(message_ids)}
     return [{"$set": {"state": "transmitting", **kept, "history": history("transmitting")}}]
 
 
-def sent(*, reply: str) -> list[Stage]:
-    return [{"$set": {"state": "sent", **AT_REST, "history": history("sent", reply=reply)}}, {"$set": FORGET}]
+def sent(*, replies: Mapping[str, str]) -> list[Stage]:
+    """The server's replies by the mail's id."""
+    said = history("sent", reply=own(replies))
+    return [{"$set": {"state": "sent", **AT_REST, "history": said}}, {"$set": FORGET}]
 
 
-def skipped(*, why: str) -> list[Stage]:
-    return [
-        {"$set": {"state": "skipped", **AT_REST, **UNCOUNTED, "history": history("skipped", why=why)}},
-        {"$set": FORGET},
-    ]
+def skipped(*, reasons: Mapping[str, str]) -> list[Stage]:
+    """Why nothing was left to tell, by the mail's id."""
+    said = history("skipped", why=own(reasons))
+    return [{"$set": {"state": "skipped", **AT_REST, **UNCOUNTED, "history": said}}, {"$set": FORGET}]
 
 
 def failed(*, code: int | None, text: str) -> list[Stage]:

@@ -41,12 +41,15 @@ class Wire(asyncio.Protocol):
         if not self.is_open:
             raise ConnectionResetError("the connection is closed")
         self._wanted, self._replies = replies, []
-        self._answered = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self._answered = loop.create_future()
+        # Half the price of asyncio.timeout, thrice a mail.
+        late = loop.call_later(limit_s, self._fail, TimeoutError())
         self._transport.write(commands)
         try:
-            async with asyncio.timeout(limit_s):
-                return await self._answered
+            return await self._answered
         finally:
+            late.cancel()
             self._answered = None
 
     def close(self) -> None:

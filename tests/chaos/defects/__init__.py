@@ -5,17 +5,12 @@
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Any
+
+from tests.faults.replacing import replace
 
 Apply = Callable[[], None]
 
-
-def replace(owner: Any, name: str, make: Callable[[Any], Any]) -> None:
-    """Puts `make(original)` in its place. Raises LookupError where the service has no such name any more: the defect must be mended."""
-    found = vars(owner)
-    if name not in found:
-        raise LookupError(f"{owner.__name__} has no {name}: this defect changes nothing")
-    setattr(owner, name, make(found[name]))
+__all__ = ["Apply", "replace", "seed"]
 
 
 def seed(defects: Mapping[str, Apply]) -> None:

@@ -11,6 +11,7 @@ from services.notifier.consumers import Notifications
 from services.notifier.mails import Lease, Mails
 from services.notifier.outcomes import Sent
 from services.notifier.rendering import Rendered, Renderer
+from services.notifier.taking import Takings
 from tests.chaos.defects import Apply, replace, seed
 from tests.faults import notifier
 
@@ -18,7 +19,9 @@ _under_way: set[Any] = set()
 
 
 def leases_without_a_fence() -> None:
-    replace(mails, "_held", lambda _original: lambda lease, _states: {"_id": lease.mail_id})
+    replace(
+        mails, "_held", lambda _original: lambda leases, _states: {"_id": {"$in": [each.mail_id for each in leases]}}
+    )
 
 
 def gives_each_try_a_new_message_id() -> None:
@@ -59,7 +62,7 @@ def takes_an_event_twice() -> None:
     """Neither the filter nor an index says what was taken before."""
 
     def without_guard(original: Any) -> Any:
-        def taking(self: Mails, each: Any) -> Any:
+        def taking(self: Takings, each: Any) -> Any:
             where, update = original(self, each)
             return {name: value for name, value in where.items() if name != "taken"}, update
 
@@ -71,7 +74,7 @@ def takes_an_event_twice() -> None:
             raise LookupError("there is no index taken_once")
         return {**found, "mails": left}
 
-    replace(Mails, "_taking", without_guard)
+    replace(Takings, "_taking", without_guard)
     replace(indexes, "INDEXES", without_index)
 
 
@@ -84,14 +87,19 @@ def never_takes_back_a_lease() -> None:
 
 def acknowledges_before_it_takes() -> None:
     def make(original: Any) -> Any:
-        async def handle(self: Notifications, message: Any) -> None:
-            task = asyncio.ensure_future(original(self, message))
+        async def take_some(self: Notifications, messages: Any) -> list[Any]:
+            async def take() -> None:
+                for message in await original(self, messages):
+                    await self.handle(message)
+
+            task = asyncio.ensure_future(take())
             _under_way.add(task)
             task.add_done_callback(_under_way.discard)
+            return []
 
-        return handle
+        return take_some
 
-    replace(Notifications, "handle", make)
+    replace(Notifications, "take_some", make)
 
 
 DEFECTS: Final[dict[str, Apply]] = {

@@ -157,6 +157,25 @@ async def test_poison_goes_to_the_dead_letters_with_its_reason_and_takes_nobody_
     assert not any("not an address" in str(letter.headers) for letter in dead)
 
 
+async def test_an_entry_that_meets_a_defect_is_dead_lettered_alone_and_the_group_that_it_came_with_is_mailed(
+    parley: Parley, publish: Publish, smtp: SmtpServer, ledger: Database
+) -> None:
+    notifier = await started(parley)
+    unstorable = json.loads(event(about=order("unstorable")).model_dump_json())
+    unstorable["data"]["item_count"] = 2**70
+    notifier.pause()
+    await publish(event(about=order("1")))
+    await publish(json.dumps(unstorable).encode())
+    await publish(event(about=order("2")))
+
+    notifier.resume()
+
+    await reaches(ledger, "sent", "sent")
+    await eventually(lambda: _has_depth(parley.vhost, DEAD_QUEUE, 1), what="a dead letter")
+    (dead,) = await parley.vhost.take_all(DEAD_QUEUE)
+    assert dead.headers["x-parley-reason"] == "defect"
+
+
 async def _has_depth(vhost: Vhost, queue: str, depth: int) -> bool:
     return await vhost.depth(queue) == depth
 

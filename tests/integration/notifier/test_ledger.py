@@ -1,11 +1,14 @@
 """The mail ledger's promises, on a real MongoDB."""
 
 import asyncio
+from datetime import datetime
 
-from services.notifier.contents import MailState
+from services.notifier.clock import Clock
+from services.notifier.contents import MailState, gathered, order_shown
 from services.notifier.mails import Lapse, Lease
-from services.notifier.outcomes import Broken, Sent, Unknown
-from shared.events import ChoicesMade, MarkMoved, TextTakenOut
+from services.notifier.outcomes import Broken, Sent, Skipped, Unknown
+from services.notifier.taking import Taking
+from shared.events import ChoicesMade, EntryAddressed, MarkMoved, TextTakenOut
 from shared.mongo import Database
 from tests.integration.notifier.conftest import MakeOffice
 from tests.integration.notifier.office import Office
@@ -35,6 +38,12 @@ async def lapsed(office: Office) -> tuple[MailState, MailState]:
     return lapse.was, lapse.now
 
 
+def taking(entry: EntryAddressed) -> Taking:
+    return Taking(
+        gathered(entry), entry.data.recipients[0], order_shown(entry.data.order, item_count=entry.data.item_count)
+    )
+
+
 async def test_a_redelivered_entry_is_taken_once(make_office: MakeOffice) -> None:
     office, entry = make_office(), event()
 
@@ -42,6 +51,20 @@ async def test_a_redelivered_entry_is_taken_once(make_office: MakeOffice) -> Non
     assert await office.take(entry) == [False]
 
     assert len((await office.the_document())["entries"]) == 1
+
+
+async def test_a_group_with_copies_and_several_entries_for_one_person_is_taken_once_each(
+    make_office: MakeOffice,
+) -> None:
+    office, known, first, second = make_office(delay_s=60), event(seq=1), event(seq=2), event(seq=3)
+    await office.take(known)
+    elsewhere = event(about=order("2"))
+
+    answers = await office.mails.take_some([taking(each) for each in (first, known, second, elsewhere, first)])
+
+    assert answers == [True, False, True, True, False]
+    gathered_seqs = [[entry["seq"] for entry in document["entries"]] for document in await office.documents()]
+    assert sorted(gathered_seqs) == [[1], [1, 2, 3]]
 
 
 async def test_an_entry_is_taken_once_for_ever_also_after_its_mail_is_sent(make_office: MakeOffice) -> None:
@@ -183,6 +206,43 @@ async def test_a_lease_that_ends_while_transmitting_is_ambiguous_and_repeated_on
     assert await office.mails.lease() is None
 
 
+async def test_marks_made_side_by_side_each_name_their_own_fence(make_office: MakeOffice) -> None:
+    office, dying = make_office(), make_office(lease_s=0.05)
+    await office.take(event(about=order("1")))
+    zombie = await leased(dying)
+    await lapsed(dying)
+    await office.take(event(about=order("2")), event(about=order("3")))
+    heir, *others = await office.mails.lease_some(3)
+
+    states = await asyncio.gather(
+        *(office.mails.mark(lease, Sent("250 OK"), pause_s=0) for lease in (zombie, *others)),
+        office.mails.mark(heir, Skipped("read"), pause_s=0),
+    )
+
+    assert (heir.mail_id, heir.fence) == (zombie.mail_id, zombie.fence + 1)
+    assert states == [None, "sent", "sent", "skipped"]
+    assert sorted(await office.states()) == ["sent", "sent", "skipped"]
+
+
+async def test_more_bytes_than_fit_in_one_statement_are_stored_as_each_mails_own(make_office: MakeOffice) -> None:
+    office = make_office()
+    await office.take(*(event(about=order(f"{number}")) for number in range(6)))
+    leases = await office.mails.lease_some(6)
+    bytes_of = {lease.mail_id: bytes([number]) * 3_000_000 for number, lease in enumerate(leases)}
+
+    held = await asyncio.gather(
+        *(
+            office.mails.transmitting(lease, rendered=bytes_of[lease.mail_id], message_id=f"<{lease.mail_id}>")
+            for lease in leases
+        )
+    )
+
+    assert held == [True] * 6
+    for document in await office.documents():
+        assert document["rendered"] == bytes_of[document["_id"]]
+        assert document["message_id"] == f"<{document['_id']}>"
+
+
 async def test_an_ambiguous_mail_is_left_to_an_operator_where_that_is_wanted(make_office: MakeOffice) -> None:
     office = make_office(resend=False)
     await office.take(event())
@@ -314,3 +374,18 @@ async def test_looking_for_due_mails_examines_only_those_that_wait(
     assert plan["executionStats"]["nReturned"] == 1
     assert plan["executionStats"]["totalDocsExamined"] <= 2
     assert plan["executionStats"]["totalKeysExamined"] <= 4
+
+
+def in_ms(moment: datetime) -> datetime:
+    """As the database stores it."""
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+async def test_the_time_that_is_written_is_the_databases_and_never_ahead_of_it(ledger_database: Database) -> None:
+    clock = Clock(ledger_database)
+    before = (await ledger_database.command("hello"))["localTime"]
+
+    times = [in_ms(await clock.now()) for _ in range(3)]
+
+    after = (await ledger_database.command("hello"))["localTime"]
+    assert [before, *times, after] == sorted([before, *times, after])

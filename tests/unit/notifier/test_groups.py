@@ -50,6 +50,18 @@ async def test_what_is_asked_while_a_group_is_under_way_is_the_next_one() -> Non
     assert work.groups == [[1], [2, 3]]
 
 
+async def test_behind_a_group_the_next_one_may_gather_for_a_while() -> None:
+    work = Work()
+    groups = Groups(work, at_most=10, gather_s=0.2)
+    await groups.ask(1)
+    second = asyncio.create_task(groups.ask(2))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+
+    assert await asyncio.gather(second, groups.ask(3)) == [4, 6]
+    assert work.groups == [[1], [2, 3]]
+
+
 async def test_a_group_is_no_larger_than_it_may_be() -> None:
     work = Work()
     groups = Groups(work, at_most=2)
