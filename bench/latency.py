@@ -1,4 +1,4 @@
-"""B7 and B8: how long a post takes to be read, seen live and mailed on an idle system, and how long all takes at half of the top rate.
+"""B7: how long a post takes to be read, seen live and mailed on an idle system: `python -m bench.latency`.
 
 Each post goes to another conversation, so that each makes a mail of its own, and none waits for the one before.
 """
@@ -17,7 +17,6 @@ from typing import Any, Final
 import aiohttp
 
 from bench.load.figures import percentile
-from bench.load.trial import half_of_the_top_rate_beside_idle
 from bench.rounds import ROUNDS, Row, line
 from bench.stack import made_orders, place, running_parley
 from deploy.local.shop import ShopOrder
@@ -31,7 +30,6 @@ CONVERSATIONS: Final = 200
 SELLERS: Final = 20
 PAUSE_S: Final = 0.03
 ARRIVE_LIMIT_S: Final = 5.0
-P99_OF_IDLE: Final = 3.0
 
 Post = Callable[[], Awaitable[float]]
 
@@ -179,19 +177,9 @@ def _row(what: str, values: list[float], aim: float, note: str) -> Row:
 
 async def measure(*, rounds: int = ROUNDS) -> list[Row]:
     async with running_parley(notifier={"MAIL_DELAY": "0"}) as parley:
-        rows = await idle(parley, rounds=rounds)
-    half, calm, top = await half_of_the_top_rate_beside_idle(say, rounds=rounds)
-    ratios = [mine / theirs for mine, theirs in zip(half, calm, strict=True)]
-    what = "p99 of all requests of `make load` at half of the top rate"
-    note = f"top rate {top.borne:.0f} requests/s (p99 below 100 ms)"
-    rows.append(Row("B8", what, "at 10 requests/s", "ms", half, calm, ratios, P99_OF_IDLE, "lower", note))
-    return rows
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+        return await idle(parley, rounds=rounds)
 
 
 if __name__ == "__main__":
-    for each in asyncio.run(measure()):
+    for each in asyncio.run(measure(rounds=int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS)):
         print(line(each))

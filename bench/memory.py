@@ -1,233 +1,185 @@
-"""B11: memory of each service after 10^5 messages and with 1,000 live connections, and whether a long queue drains as fast as a short one.
+"""B11: memory of each service: at its start, with 1,000 live connections, after 10^4 messages and after 10^5: `python -m bench.memory`.
 
-`python -m bench.memory`, one long run of some minutes. Memory is what stands in RAM (RSS), looked at when a little has been done, and after
-each quarter of the messages. The messages are commands put straight into threads' queue, which is quicker than posting them.
+The messages are posted at the gateway by two processes, as fast as it takes them, so that a queue grows in front of threads; both
+parties of 500 orders write, both are mailed, and both listen. Memory is what stands in RAM (RSS), and the most that ever stood there.
+`python -m bench.memory MESSAGES LIVE_CONNECTIONS` makes a smaller run.
 """
 
 import asyncio
-import itertools
-import statistics
+import json
 import sys
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from functools import partial
-from typing import Any, Final
+from pathlib import Path
+from typing import Final
 
-import aiormq
-from pamqp.commands import Basic
 from pymongo import AsyncMongoClient
 
+from bench.listeners import Listener, listening
+from bench.posters import BETWEEN, MARK
 from bench.rounds import Row, line
 from bench.sinks import SinkProcess, rss_mb
 from bench.stack import made_orders, place, running_parley
-from deploy.local.ports import LOOPBACK
+from deploy.local.services import SERVICES
 from deploy.local.shop import ShopOrder
 from shared import topology
-from shared.callers import Caller
-from shared.commands import PostMessage, routing_key
-from tests.made import post
+from shared.mongo import Document
 from tests.servers.parley import Parley
+from tests.servers.waiting import eventually
 
 MESSAGES: Final = 100_000
-SHORT_QUEUE: Final = 10_000
-QUARTERS: Final = 4
-ORDERS: Final = 500
 LIVE: Final = 1_000
+ORDERS: Final = 500
+PROCESSES: Final = 2
+CONNECTIONS: Final = 16
 MOST_MB: Final = 120.0
 FLAT: Final = 1.15
-STEADY: Final = 0.9
-IN_FLIGHT: Final = 512
-LOOK_EVERY_S: Final = 0.1
-DRAINED_WITHIN_S: Final = 240.0
-SERVICES: Final = ("gateway", "threads", "notifier")
+POSTED_WITHIN_S: Final = 240.0
+HANDLED_WITHIN_S: Final = 300.0
+MAIL_DELAY_S: Final = "10"
 TEXT: Final = "Where is my order? It was to arrive last week, and nobody has told me anything about it since then. "
-
-
-class Queue:
-    """threads' queue, filled while its worker stands still, and how fast it drains."""
-
-    def __init__(self, parley: Parley, orders: Sequence[ShopOrder], entries: Any) -> None:
-        self._parley, self._orders, self._entries = parley, orders, entries
-        self._numbers = itertools.count()
-
-    async def drain(self, messages: int) -> list[float]:
-        """Puts so many commands into the queue and lets them go: entries a second in each quarter of them."""
-        threads = self._parley.services["threads"]
-        stored = await self._stored()
-        threads.pause()
-        await self._fill(messages)
-        threads.resume()
-        marks = [1, *(messages * quarter // QUARTERS for quarter in range(1, QUARTERS + 1))]
-        moments = [await self._reaches(stored + mark) for mark in marks]
-        return [messages / QUARTERS / (end - begin) for begin, end in itertools.pairwise(moments)]
-
-    async def _fill(self, messages: int) -> None:
-        connection = await aiormq.connect(self._parley.vhost.url("gateway"))
-        try:
-            channel = await connection.channel()
-            assert isinstance(channel, aiormq.Channel)
-            for start in range(0, messages, IN_FLIGHT):
-                some = range(start, min(start + IN_FLIGHT, messages))
-                await asyncio.gather(*(_publish(channel, self._command()) for _ in some))
-        finally:
-            await connection.close()
-
-    def _command(self) -> PostMessage:
-        number = next(self._numbers)
-        order = self._orders[number % len(self._orders)]
-        by = Caller(role="customer", id=order.customer.id, name=order.customer.name)
-        return post(f"{number}. {TEXT}", order_id=order.order_id, by=by, time=datetime.now(UTC))
-
-    async def _stored(self) -> int:
-        return int(await self._entries.estimated_document_count())
-
-    async def _reaches(self, count: int) -> float:
-        loop = asyncio.get_running_loop()
-        async with asyncio.timeout(DRAINED_WITHIN_S):
-            while await self._stored() < count:  # noqa: ASYNC110 - they are stored by another process
-                await asyncio.sleep(LOOK_EVERY_S)
-        return loop.time()
-
-
-async def _publish(channel: aiormq.Channel, command: PostMessage) -> None:
-    properties = Basic.Properties(
-        content_type="application/cloudevents+json", delivery_mode=2, message_id=command.id, user_id="gateway"
-    )
-    await channel.basic_publish(
-        command.model_dump_json(exclude_none=True).encode(),
-        exchange=topology.COMMANDS,
-        routing_key=routing_key(command),
-        properties=properties,
-        wait=False,
-    )
-
-
-class Listener(asyncio.Protocol):
-    """One live connection that reads and forgets."""
-
-    def __init__(self, request: bytes, started: asyncio.Future[None]) -> None:
-        self._request, self._started = request, started
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        transport.write(self._request)
-
-    def data_received(self, data: bytes) -> None:
-        if not self._started.done():
-            assert b" 200 " in data[:20], data[:200]
-            self._started.set_result(None)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if not self._started.done():
-            self._started.set_exception(exc or ConnectionResetError("hung up"))
-
-
-async def listen(parley: Parley, orders: Sequence[ShopOrder], count: int) -> list[asyncio.BaseTransport]:
-    """So many live connections, by the orders' customers in turn."""
-    loop, port = asyncio.get_running_loop(), parley.services["gateway"].port
-    transports: list[asyncio.BaseTransport] = []
-    for order in itertools.islice(itertools.cycle(orders), count):
-        token = parley.customer(order.customer.id)
-        request = f"GET /v1/events HTTP/1.1\r\nHost: shop.example\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
-        started: asyncio.Future[None] = loop.create_future()
-        transport, _ = await loop.create_connection(partial(Listener, request, started), LOOPBACK, port)
-        await started
-        transports.append(transport)
-    return transports
 
 
 @dataclass
 class Memory:
-    """What each service had in RAM, each time it was looked at, in MB."""
+    """What each service had in RAM each time it was looked at, in MB of 10^6 bytes."""
 
     parley: Parley
-    looks: Mapping[str, list[float]] = field(default_factory=lambda: {name: [] for name in SERVICES})
+    moments: list[str] = field(default_factory=list)
+    looks: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in SERVICES})
 
-    def look(self) -> None:
+    def look(self, moment: str) -> None:
+        self.moments.append(moment)
         for name, looks in self.looks.items():
             looks.append(rss_mb(self.parley.services[name].pid))
 
+    def rows(self, what: str) -> list[Row]:
+        """Two of each service: the most that it ever had, and whether it has stopped growing."""
+        return [row for name in self.looks for row in self._rows_of(name, what)]
 
-async def measure() -> list[Row]:
-    orders = made_orders(ORDERS, customers=ORDERS, sellers=ORDERS)
-    async with AsyncExitStack() as running:
-        sink = await running.enter_async_context(SinkProcess(None))
-        mails = {"MAIL_DELAY": "10", "SMTP_PORT": str(sink.port)}
-        parley = await running.enter_async_context(running_parley(notifier=mails))
-        client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(parley.mongo.url)
-        running.push_async_callback(client.close)
-        await place(parley.vhost.url("shop"), parley.gateway_url, parley.admin(), orders)
-        queue = Queue(parley, orders, client[parley.database_names["threads"]]["entries"])
-        memory = Memory(parley)
-        memory.look()
-        short = await queue.drain(SHORT_QUEUE)
-        transports = await listen(parley, orders, LIVE)
-        memory.look()
-        long = await queue.drain(MESSAGES)
-        memory.look()
-        await _quiet(parley)
-        memory.look()
-        short += await queue.drain(SHORT_QUEUE)
-        await _quiet(parley)
-        memory.look()
-        for transport in transports:
-            transport.close()
-    return [*_memory_rows(memory), _drain_row(short, long)]
-
-
-async def _quiet(parley: Parley) -> None:
-    """Returns when the notifier has taken everything too."""
-    async with asyncio.timeout(DRAINED_WITHIN_S):
-        while await parley.vhost.depth(topology.NOTIFIER_QUEUE):  # noqa: ASYNC110 - another process empties it
-            await asyncio.sleep(LOOK_EVERY_S)
-
-
-def _memory_rows(memory: Memory) -> list[Row]:
-    """Two of each service: the most that it ever had, and what it has at the end beside what it had when the 10^5 were done."""
-    rows = []
-    for name, looks in memory.looks.items():
-        what = f"memory of {name}: {MESSAGES:,} messages, {LIVE:,} live connections"
-        said = "looked at: start, short queue, long queue, all mailed, once more: " + ", ".join(
-            f"{look:.0f}" for look in looks
-        )
-        rows.append(Row("B11", what, "at its start", "MB", looks[1:], looks[:1], [max(looks)], MOST_MB, "lower", said))
-        grown = [looks[-1] / looks[2]]
-        rows.append(
+    def _rows_of(self, name: str, what: str) -> list[Row]:
+        looks, most = self.looks[name], most_mb(self.parley.services[name].pid)
+        said = ", ".join(f"{moment} {look:.0f}" for moment, look in zip(self.moments, looks, strict=True))
+        grown = looks[-1] / looks[-2]
+        return [
             Row(
                 "B11",
-                f"memory of {name} stays flat",
-                "when the long queue was done",
+                f"memory of {name}: {what}",
+                "at its start",
+                "MB",
+                [most],
+                looks[:1],
+                [most],
+                MOST_MB,
+                "lower",
+                said,
+            ),
+            Row(
+                "B11",
+                f"memory of {name}, {self.moments[-1]}",
+                self.moments[-2],
                 "MB",
                 looks[-1:],
-                looks[2:3],
-                grown,
+                looks[-2:-1],
+                [grown],
                 FLAT,
                 "lower",
+            ),
+        ]
+
+
+class Posts:
+    """Posts at the gateway, and the wait until they are stored and their events taken."""
+
+    def __init__(self, parley: Parley, requests: Path) -> None:
+        self._parley, self._requests = parley, requests
+        self._posted = 0
+
+    async def __call__(self, messages: int) -> None:
+        """Returns when nothing of them waits in a queue."""
+        arguments = [str(self._parley.services["gateway"].port), f"{CONNECTIONS}", f"{POSTED_WITHIN_S}"]
+        posting = [
+            await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "bench.posters", *arguments, str(self._requests), f"{messages // PROCESSES}"),
+                stdout=asyncio.subprocess.PIPE,
             )
+            for _ in range(PROCESSES)
+        ]
+        for process in posting:
+            said = json.loads((await process.communicate())[0])
+            assert said["failures"] == 0, said["failure"]
+            self._posted += said["all_posts"]
+        await self._handled()
+
+    async def _handled(self) -> None:
+        async with AsyncMongoClient[Document](self._parley.mongo.url) as client:
+            entries = client[self._parley.database_names["threads"]]["entries"]
+
+            async def stored() -> bool:
+                return await entries.estimated_document_count() >= self._posted
+
+            async def taken() -> bool:
+                return await self._parley.vhost.depth(topology.NOTIFIER_QUEUE) == 0
+
+            await eventually(stored, timeout_s=HANDLED_WITHIN_S, what=f"{self._posted:,} entries")
+            await eventually(taken, timeout_s=HANDLED_WITHIN_S, what="an empty queue of the notifier")
+
+
+def most_mb(pid: int) -> float:
+    """The most memory that the process ever had in RAM, in 10^6 bytes."""
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+    return next(int(each.split()[1]) * 1024 / 1e6 for each in lines if each.startswith("VmHWM"))
+
+
+def requests(orders: Sequence[ShopOrder], tokens: Sequence[str]) -> bytes:
+    """A post to each order by each of its parties; tokens are its customer's and its seller's, in turn."""
+    body = json.dumps({"text": TEXT * 2}).encode()
+    made = []
+    for number, token in enumerate(tokens):
+        head = (
+            f"POST /v1/orders/{orders[number // 2].order_id}/messages HTTP/1.1\r\nHost: shop.example\r\n"
+            f"Content-Type: application/json\r\nAuthorization: Bearer {token}\r\nPrefer: respond-async\r\n"
         )
-    return rows
+        made.append(head.encode() + b"Content-Length: %d\r\nIdempotency-Key: %b\r\n\r\n%b" % (len(body), MARK, body))
+    return BETWEEN.join(made)
 
 
-def _drain_row(short: Sequence[float], long: Sequence[float]) -> Row:
-    """The first half of the long queue, when it is long, beside the short one."""
-    steady = statistics.median(short)
-    halves = long[: QUARTERS // 2]
-    return Row(
-        "B11",
-        f"drain with {MESSAGES:,} in the queue",
-        f"with {SHORT_QUEUE:,}",
-        "entries/s",
-        halves,
-        list(short),
-        [rate / steady for rate in halves],
-        STEADY,
-    )
+async def measure(*, messages: int = MESSAGES, live: int = LIVE) -> list[Row]:
+    orders = made_orders(ORDERS, customers=ORDERS, sellers=ORDERS)
+    async with AsyncExitStack() as running:
+        scratch = Path(running.enter_context(tempfile.TemporaryDirectory()))
+        sink = await running.enter_async_context(SinkProcess(None))
+        mails = {"MAIL_DELAY": MAIL_DELAY_S, "SMTP_PORT": str(sink.port)}
+        parley = await running.enter_async_context(running_parley(notifier=mails))
+        await place(parley.vhost.url("shop"), parley.gateway_url, parley.admin(), orders)
+        tokens = [
+            token for each in orders for token in (parley.customer(each.customer.id), parley.seller(each.seller.id))
+        ]
+        (scratch / "requests").write_bytes(requests(orders, tokens))
+        posts, memory = Posts(parley, scratch / "requests"), Memory(parley)
+        memory.look("start")
+        port = parley.services["gateway"].port
+        listeners = await running.enter_async_context(listening(port, tokens, live))
+        memory.look(f"{live:,} live")
+        await posts(messages // 10)
+        memory.look(f"{messages // 10:,} messages")
+        await posts(messages * 4 // 10)
+        memory.look(f"{messages // 2:,} messages")
+        await posts(messages // 2)
+        memory.look(f"{messages:,} messages")
+        _require_all_open(listeners)
+        return memory.rows(f"{messages:,} messages, {live:,} live connections")
+
+
+def _require_all_open(listeners: Sequence[Listener]) -> None:
+    lost = sum(not each.is_open for each in listeners)
+    assert not lost, f"{lost} live connections did not last"
 
 
 if __name__ == "__main__":
-    rows = asyncio.run(measure())
-    for row in rows:
+    sizes = [int(each) for each in sys.argv[1:]]
+    asked = dict(zip(("messages", "live"), sizes, strict=False))
+    for row in asyncio.run(measure(**asked)):
         print(line(row))
-    sys.exit(0)

@@ -1,7 +1,8 @@
 """A process that posts: kept connections, one request under way on each, as fast as answers come.
 
-`python -m bench.posters PORT CONNECTIONS SECONDS REQUEST_FILE` prints one JSON object: posts, seconds, failures, latencies, own CPU.
-In the request, the 16 bytes of MARK become a number of the request's own (for its Idempotency-Key).
+`python -m bench.posters PORT CONNECTIONS SECONDS REQUEST_FILE [COUNT]` prints one JSON object: posts, seconds, failures, latencies, own
+CPU. The file has one request, or several with BETWEEN between them, which are sent in turn. In each, the 16 bytes of MARK become a
+number of the request's own (for its Idempotency-Key). With COUNT it ends after so many requests, and SECONDS is when it ends at last.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from typing import Final, cast
 import uvloop
 
 MARK: Final = b"NUMBER-NUMBER-00"
+BETWEEN: Final = b"\0"
 WARM_UP_S: Final = 1.0
 LAST_ANSWERS_S: Final = 10.0
 GOOD: Final = (b"201", b"202")
@@ -40,10 +42,11 @@ class Connection(asyncio.Protocol):
 
     def _send(self) -> None:
         self._sent_at = time.perf_counter()
-        if self._sent_at >= self._until:
+        request = next(self._requests, None) if self._sent_at < self._until else None
+        if request is None:
             self._transport.close()
-            return
-        self._transport.write(next(self._requests))
+        else:
+            self._transport.write(request)
 
     def data_received(self, data: bytes) -> None:
         self._received += data
@@ -66,19 +69,23 @@ class Connection(asyncio.Protocol):
             self.ended.set_result(error)
 
 
-def numbered(request: bytes) -> Iterator[bytes]:
-    before, after = request.split(MARK)
+def numbered(requests: bytes, count: int | None) -> Iterator[bytes]:
+    """The requests in turn, so many or without end."""
+    parts = [each.split(MARK) for each in requests.split(BETWEEN)]
     run = secrets.token_hex(4).encode()
-    for number in itertools.count():
+    numbers = itertools.count() if count is None else range(count)
+    for number, (before, after) in zip(numbers, itertools.cycle(parts), strict=False):
         yield b"%b%b%08d%b" % (before, run, number, after)
 
 
-async def post(port: int, connections: int, seconds: float, request: bytes) -> dict[str, object]:
+async def post(
+    port: int, connections: int, seconds: float, requests: bytes, count: int | None = None
+) -> dict[str, object]:
     loop = asyncio.get_running_loop()
-    requests, began = numbered(request), time.perf_counter()
+    bodies, began = numbered(requests, count), time.perf_counter()
     until = began + WARM_UP_S + seconds
     made = [
-        await loop.create_connection(lambda: Connection(requests, until), "127.0.0.1", port) for _ in range(connections)
+        await loop.create_connection(lambda: Connection(bodies, until), "127.0.0.1", port) for _ in range(connections)
     ]
     async with asyncio.timeout(WARM_UP_S + seconds + LAST_ANSWERS_S):
         await asyncio.gather(*(protocol.ended for _, protocol in made))
@@ -91,16 +98,17 @@ async def post(port: int, connections: int, seconds: float, request: bytes) -> d
         "seconds": seconds,
         "failures": len(failures),
         "failure": failures[0].decode(errors="replace") if failures else None,
-        "p50_ms": round(counted[len(counted) // 2] * 1_000, 2),
-        "p99_ms": round(counted[len(counted) * 99 // 100] * 1_000, 2),
+        "p50_ms": round(counted[len(counted) // 2] * 1_000, 2) if counted else None,
+        "p99_ms": round(counted[len(counted) * 99 // 100] * 1_000, 2) if counted else None,
         "own_cpu": round(time.process_time() / (time.perf_counter() - began), 2),
     }
 
 
 def main() -> None:
-    port, connections, seconds, request = sys.argv[1:]
+    port, connections, seconds, file, *count = sys.argv[1:]
+    posting = post(int(port), int(connections), float(seconds), Path(file).read_bytes(), *(int(each) for each in count))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        said = runner.run(post(int(port), int(connections), float(seconds), Path(request).read_bytes()))
+        said = runner.run(posting)
     print(json.dumps(said))
 
 

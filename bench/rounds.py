@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 ROUNDS: Final = 5
+HEAD: Final = (
+    "| | ours | | the baseline | | compared, median (lowest to highest) | aim | | |\n"
+    "|---|---|---|---|---|---|---|---|---|"
+)
 
 Measured = Callable[[], Awaitable[float]]
 
@@ -41,6 +45,14 @@ class Row:
         return self.result >= self.aim if self.better == "higher" else self.result <= self.aim
 
 
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A comparison that gave no figure, and why."""
+
+    name: str
+    why: str
+
+
 async def in_turn(ours: Measured, baseline: Measured, *, rounds: int = ROUNDS) -> tuple[list[float], list[float]]:
     """A B A B …, so that what the machine does meanwhile falls on both."""
     pairs = [(await ours(), await baseline()) for _ in range(rounds)]
@@ -66,8 +78,11 @@ async def compare(
     return Row(name, what, baseline_is, unit, of_ours, of_baseline, ratios, aim, better, note)
 
 
-def line(row: Row) -> str:
+def line(row: Row | Failed) -> str:
     """The row as a line of Markdown: medians, the compared figure with its spread, the aim, and whether it is met."""
+    if isinstance(row, Failed):
+        why = " ".join(row.why.split()).replace("|", "\\|")
+        return f"| {row.name} | failed | | | | | | **not measured** | {why} |"
     low, high = row.spread
     sign = "≥" if row.better == "higher" else "≤"
     ours, baseline = (f"{statistics.median(values):,.4g}" if values else "" for values in (row.ours, row.baseline))

@@ -12,7 +12,7 @@ import aiohttp
 
 from deploy.local.services import SERVICES
 from deploy.local.shop import ShopOrder, publish_orders
-from shared.orders import Customer, Seller
+from shared.orders import Customer, OrderSnapshot, Seller
 from tests.made import snapshot
 from tests.servers.mongodb import FreshDatabases
 from tests.servers.parley import Parley
@@ -23,6 +23,7 @@ from tests.servers.smtp import SmtpServer
 START_LIMIT_S: Final = 60.0
 VISIBLE_LIMIT_S: Final = 60.0
 LOOK_EVERY_S: Final = 0.1
+PREFIX: Final = "bench"
 
 
 @asynccontextmanager
@@ -48,23 +49,34 @@ async def running_parley(**settings: Mapping[str, str]) -> AsyncIterator[Parley]
                 smtp.close()
 
 
-def made_orders(count: int, *, customers: int, sellers: int, prefix: str = "bench") -> list[ShopOrder]:
+def made_orders(count: int, *, customers: int, sellers: int, prefix: str = PREFIX) -> list[ShopOrder]:
     """Orders of so many customers and sellers, each in turn."""
     made = [
-        snapshot(
-            f"{prefix}-{number}",
-            customer=_customer(f"{prefix}-c-{number % customers}"),
-            seller=Seller(
-                id=f"{prefix}-s-{number % sellers}", name="Fine Things", email=f"s-{number % sellers}@shop.example"
-            ),
-        )
+        made_snapshot(number, customer=number % customers, seller=number % sellers, prefix=prefix)
         for number in range(count)
     ]
     return [ShopOrder.read(each.model_dump(mode="json")) for each in made]
 
 
-def _customer(person: str) -> Customer:
-    return Customer(id=person, name="Ada Byron", email=f"{person}@mail.example")
+def made_snapshot(number: int, *, customer: int, seller: int, prefix: str = PREFIX) -> OrderSnapshot:
+    buyer = customer_id(customer, prefix=prefix)
+    return snapshot(
+        order_id(number, prefix=prefix),
+        customer=Customer(id=buyer, name="Ada Byron", email=f"{buyer}@mail.example"),
+        seller=Seller(id=seller_id(seller, prefix=prefix), name="Fine Things", email=f"s-{seller}@shop.example"),
+    )
+
+
+def order_id(number: int, *, prefix: str = PREFIX) -> str:
+    return f"{prefix}-{number}"
+
+
+def customer_id(number: int, *, prefix: str = PREFIX) -> str:
+    return f"{prefix}-c-{number}"
+
+
+def seller_id(number: int, *, prefix: str = PREFIX) -> str:
+    return f"{prefix}-s-{number}"
 
 
 async def place(amqp_url: str, gateway_url: str, admin_token: str, orders: Sequence[ShopOrder]) -> None:

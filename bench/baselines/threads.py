@@ -41,6 +41,7 @@ class Loop:
         thread = await self._threads.find_one_and_update(
             {"_id": asked["order_id"]}, {"$inc": {"seq": 1}}, return_document=ReturnDocument.AFTER
         )
+        assert thread is not None, "the bench placed the orders"
         entry = _entry(command, thread["seq"])
         await self._entries.insert_one(entry)
         event = aio_pika.Message(

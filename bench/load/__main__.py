@@ -23,6 +23,7 @@ from deploy.local.errors import StackError
 
 DURATION_S: Final = 60.0
 RECENT_S: Final = 5.0
+LINE_EVERY_S: Final = 15
 
 
 @asynccontextmanager
@@ -54,16 +55,13 @@ async def load(environment: Mapping[str, str]) -> Run:
 
 
 def progress(run: Run, at_s: float) -> None:
-    """One line a second on a terminal, written over the one before."""
-    if not sys.stderr.isatty():
+    """On a terminal one line a second, written over the one before; elsewhere a line now and then."""
+    on_terminal = sys.stderr.isatty()
+    if not on_terminal and int(at_s) % LINE_EVERY_S:
         return
     p99_ms = percentile(run.took_ms(since_s=at_s - RECENT_S), 99)
-    print(
-        f"\r{at_s:5.0f} of {run.duration_s:.0f} s   {len(run.samples):>8,} answered   {run.errors} errors   p99 {p99_ms:7.1f} ms ",
-        end="",
-        file=sys.stderr,
-        flush=True,
-    )
+    said = f"{at_s:5.0f} of {run.duration_s:.0f} s   {len(run.samples):>8,} answered   {run.errors} errors   p99 {p99_ms:7.1f} ms"
+    print(f"\r{said} " if on_terminal else said, end="" if on_terminal else "\n", file=sys.stderr, flush=True)
 
 
 def say(text: str) -> None:
@@ -80,7 +78,7 @@ def main() -> int:
     print(f"\n{table(run)}")
     plot = os.environ.get("PLOT")
     if plot:
-        title = f"{run.rate:g} requests/s for {run.duration_s:g} s, {datetime.now(UTC):%Y-%m-%d}"
+        title = f"make load: {run.rate:g} requests/s for {run.duration_s:g} s, {datetime.now(UTC):%Y-%m-%d}"
         Path(plot).write_text(svg(run, title=title), encoding="utf-8")
         print(f"plot: {plot}")
     return 1 if run.errors else 0

@@ -25,7 +25,7 @@ class GatewaySettings(CommonSettings, TokenSettings):
     cors_origins: str = ""
     live_max_connections: Annotated[int, Field(ge=1)] = 2_000
     live_max_connections_per_person: Annotated[int, Field(ge=1)] = 100
-    live_ring_bytes: Annotated[int, Field(ge=10_000)] = 16_000_000
+    live_ring_bytes: Annotated[int, Field(ge=10_000)] = 4_000_000
     person_writes_per_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 20.0
     person_writes_burst: Annotated[int, Field(ge=1)] = 200
     thread_writes_per_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 20.0

@@ -1,6 +1,6 @@
 """The short way for the requests that come most: bare ASGI, without what FastAPI does around a route.
 
-It takes what is plainly as it should be (posts.py, questions.py). Any other request (a header given twice, another content type, an
+It takes what is plainly as it should be (posts.py, questions.py, listening.py). Any other request (a header given twice, another content type, an
 address that is none, …) goes the ordinary way, through the routes, which say what is wrong; so the two never differ in what they refuse.
 """
 
@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from fastapi.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from services.gateway import posts, problems, questions
+from services.gateway import listening, posts, problems, questions
 from services.gateway.parts import Parts
 from shared.errors import ProblemError
 
@@ -30,9 +30,9 @@ class Asked(Protocol):
         """Raises ProblemError."""
 
 
-WAYS: Final[Mapping[str, Callable[[Scope], Asked | None]]] = {
-    "GET": questions.plainly_good,
-    "POST": posts.plainly_good,
+WAYS: Final[Mapping[str, tuple[Callable[[Scope], Asked | None], ...]]] = {
+    "GET": (questions.plainly_good, listening.plainly_good),
+    "POST": (posts.plainly_good,),
 }
 
 
@@ -65,8 +65,8 @@ class ShortWay(FastAPI):
 
 def plainly_good(scope: Scope) -> Asked | None:
     """The request, where its address and headers are in their usual form; None sends it the ordinary way."""
-    way = WAYS.get(scope["method"]) if scope["type"] == "http" else None
-    return None if way is None else way(scope)
+    ways = WAYS.get(scope["method"], ()) if scope["type"] == "http" else ()
+    return next((asked for way in ways if (asked := way(scope)) is not None), None)
 
 
 async def answer(scope: Scope, receive: Receive, send: Send) -> None:

@@ -60,7 +60,7 @@ def test_the_plot_is_a_picture_with_a_curve_for_each_figure() -> None:
     run = run_of([5.0] * 100 + [120.0] * 3)
     run.memory = [Memory("gateway", 0.0, 80.0), Memory("gateway", 10.0, 81.0)]
 
-    picture = ElementTree.fromstring(svg(run, title="10 requests/s & more"))  # noqa: S314  our own picture
+    picture = ElementTree.fromstring(svg(run, title="10 requests/s & more"))  # noqa: S314 - our own picture
 
     curves = picture.findall(".//{http://www.w3.org/2000/svg}path")
     assert len(curves) == len(("max", "p99", "p90", "p50", "list", "gateway"))
