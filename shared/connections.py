@@ -13,33 +13,43 @@ import aiormq.abc
 import structlog
 from pamqp import commands
 
-from shared.delivery import BROKER_AWAY, RECONNECT_S, with_options
+from shared.delivery import RECONNECT_S, with_options
+from shared.losses import NO_CONNECTION, loss_is_an_error
 
 log = structlog.get_logger(__name__)
 
 CONNECT_LIMIT_S: Final = 5.0
-# StopAsyncIteration is aiormq's (7.2.4) for a peer that accepts and hangs up before its first frame, as a proxy does whose server is away.
-NO_CONNECTION: Final = (*BROKER_AWAY, OSError, StopAsyncIteration)
 
 EndOfConnection = str
 Serve = Callable[[aiormq.abc.AbstractConnection], Awaitable[EndOfConnection]]
 
 
 async def keep_connected(amqp_url: str, name: str, serve: Serve) -> None:
-    """Connects, serves until the connection ends, and starts again after a second; for ever, until cancelled."""
+    """Connects, serves until the connection ends, and starts again after a second; for ever, until cancelled.
+
+    However a connection ends, or serving fails, nothing but this task's own cancellation ends it.
+    """
     while True:
         try:
-            async with asyncio.timeout(CONNECT_LIMIT_S):
-                connection = await aiormq.connect(with_options(amqp_url, name.replace(" ", "-")))
-            try:
-                log.info("rabbitmq_connected", connection=name)
-                reason = await serve(connection)
-            finally:
-                await _close(connection)
+            with loss_is_an_error():
+                reason = await _served(amqp_url, name, serve)
         except NO_CONNECTION as error:
+            reason = type(error).__name__
+        except Exception as error:
+            log.exception("rabbitmq_connection_failed", connection=name)
             reason = type(error).__name__
         log.warning("rabbitmq_disconnected", connection=name, reason=reason)
         await asyncio.sleep(RECONNECT_S)
+
+
+async def _served(amqp_url: str, name: str, serve: Serve) -> EndOfConnection:
+    async with asyncio.timeout(CONNECT_LIMIT_S):
+        connection = await aiormq.connect(with_options(amqp_url, name.replace(" ", "-")))
+    try:
+        log.info("rabbitmq_connected", connection=name)
+        return await serve(connection)
+    finally:
+        await _close(connection)
 
 
 async def ended(connection: aiormq.abc.AbstractConnection, channel: aiormq.abc.AbstractChannel) -> EndOfConnection:
@@ -57,6 +67,6 @@ async def ended(connection: aiormq.abc.AbstractConnection, channel: aiormq.abc.A
 
 
 async def _close(connection: aiormq.abc.AbstractConnection) -> None:
-    with contextlib.suppress(*BROKER_AWAY):
+    with contextlib.suppress(*NO_CONNECTION), loss_is_an_error():
         async with asyncio.timeout(CONNECT_LIMIT_S):
             await connection.close()

@@ -9,8 +9,9 @@ import aiormq
 import aiormq.abc
 import structlog
 
-from shared.connections import CONNECT_LIMIT_S, NO_CONNECTION
+from shared.connections import CONNECT_LIMIT_S
 from shared.delivery import with_options
+from shared.losses import NO_CONNECTION, loss_is_an_error
 
 log = structlog.get_logger(__name__)
 
@@ -37,29 +38,42 @@ class Topology:
         return "; ".join(self._missing) or None
 
     async def until_complete(self) -> None:
-        """Returns once everything is there; looks again every two seconds, because somebody may be setting it up just now."""
+        """Returns once everything is there; looks again every two seconds, because somebody may be setting it up just now.
+
+        Raises nothing: what goes wrong is looked at again, too.
+        """
         while True:
             before = self._missing
-            with contextlib.suppress(*NO_CONNECTION):
-                self._missing = await self.missing()
+            await self._look()
             if self._missing == []:
                 return
             if self._missing != before and self._missing is not None:
                 log.error("rabbitmq_not_as_needed", missing=self._missing)
             await asyncio.sleep(AGAIN_S)
 
+    async def _look(self) -> None:
+        try:
+            self._missing = await self.missing()
+        except NO_CONNECTION as error:
+            log.debug("rabbitmq_not_looked_at", error=type(error).__name__)
+        except Exception:
+            log.exception("rabbitmq_not_looked_at")
+
     async def missing(self) -> list[str]:
         """What is not there or not allowed, one line each. Raises one of NO_CONNECTION while RabbitMQ is away."""
-        async with asyncio.timeout(CONNECT_LIMIT_S):
-            connection = await aiormq.connect(with_options(self._url, f"{self._service}-verifies"))
-        try:
-            found = [await _looked(connection, f"queue {name}", _there(name)) for name in self._reads]
-            found += [
-                await _looked(connection, f"exchange {name}", _writable(name, self._reads[0])) for name in self._writes
-            ]
-        finally:
-            with contextlib.suppress(*NO_CONNECTION):
-                await connection.close()
+        with loss_is_an_error():
+            async with asyncio.timeout(CONNECT_LIMIT_S):
+                connection = await aiormq.connect(with_options(self._url, f"{self._service}-verifies"))
+            try:
+                return await self._missing_on(connection)
+            finally:
+                await _closed(connection)
+
+    async def _missing_on(self, connection: aiormq.abc.AbstractConnection) -> list[str]:
+        found = [await _looked(connection, f"queue {name}", _there(name)) for name in self._reads]
+        found += [
+            await _looked(connection, f"exchange {name}", _writable(name, self._reads[0])) for name in self._writes
+        ]
         return [each for each in found if each is not None]
 
 
@@ -72,9 +86,15 @@ async def _looked(connection: aiormq.abc.AbstractConnection, what: str, look: Lo
         return f"{what} is missing"
     except aiormq.exceptions.ChannelAccessRefused as error:
         return f"{what} may not be used: {error}"
-    with contextlib.suppress(*NO_CONNECTION):
-        await channel.close()
+    await _closed(channel)
     return None
+
+
+async def _closed(what: aiormq.abc.AbstractConnection | aiormq.abc.AbstractChannel) -> None:
+    """Closes it. That it cannot be closed says nothing about what was looked for."""
+    with contextlib.suppress(*NO_CONNECTION), loss_is_an_error():
+        async with asyncio.timeout(CALL_LIMIT_S):
+            await what.close()
 
 
 def _there(queue: str) -> Look:

@@ -8,21 +8,22 @@ from typing import Final
 
 import structlog
 from fastapi import FastAPI
-from faststream.rabbit import RabbitBroker
 from prometheus_client import CollectorRegistry
 from pymongo.errors import OperationFailure, PyMongoError
 
-from services.threads import indexes, order_events, queries
+from services.threads import indexes, queries
 from services.threads.announcements import Announcements
 from services.threads.commit import Committer
 from services.threads.consumers import CommandConsumer
 from services.threads.effects import Effects
 from services.threads.entries import Log
 from services.threads.finish import Finisher
+from services.threads.lookup import LookUp
 from services.threads.marks import Marks
 from services.threads.metrics import Metrics
 from services.threads.migrate import STEPS
-from services.threads.order_events import OrderEvents
+from services.threads.order_events import QUEUE as ORDERS
+from services.threads.order_events import OrderEvents, OrderSubscription
 from services.threads.orders import Orders
 from services.threads.outcomes import Outcomes
 from services.threads.people import People
@@ -37,6 +38,7 @@ from services.threads.writer import Writer
 from shared import jwks, probes, process, schema, topology, traces
 from shared.delivery import Publisher
 from shared.groups import GroupPublisher
+from shared.losses import in_background
 from shared.mongo import Database, connect, database, is_away
 from shared.probes import Check, Probes
 from shared.schema import TooNewError
@@ -55,30 +57,38 @@ WRITES: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Worker:
     """Everything that applies commands and order events; several may run side by side."""
 
     publisher: Publisher
     commands: CommandConsumer
-    order_events: RabbitBroker
+    order_events: OrderSubscription
     sweeper: Sweeper
     topology: Topology
+    sweeping: asyncio.Task[None] | None = None
 
-    async def run(self, store: Database) -> None:
-        """Starts once the indexes stand (they are what makes an entry once) and RabbitMQ has the queues; then sweeps until cancelled."""
+    async def start(self, store: Database) -> None:
+        """Starts once the indexes stand (they are what makes an entry once) and RabbitMQ has the queues."""
         self.publisher.start()
         await _until_indexed(store)
         await self.topology.until_complete()
         self.commands.start()
+        self.sweeping = in_background(self.sweeper.run(), name="sweeper")
         await self.order_events.start()
         log.info("worker_started")
-        await self.sweeper.run()
 
     async def stop(self, *, within_s: float) -> None:
         await self.commands.stop(within_s=within_s)
         await self.order_events.stop()
+        if self.sweeping is not None:
+            self.sweeping.cancel()
+            await asyncio.gather(self.sweeping, return_exceptions=True)
         await self.publisher.close()
+
+    @property
+    def is_sweeping(self) -> bool:
+        return self.sweeping is not None and not self.sweeping.done()
 
 
 def build(settings: Settings) -> FastAPI:
@@ -90,15 +100,17 @@ def build(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        running = asyncio.create_task(worker.run(store) if worker is not None else _until_indexed(store))
+        starting = in_background(
+            worker.start(store) if worker is not None else _until_indexed(store), name="threads starts"
+        )
         try:
             async with process.watched(registry):
                 yield
         finally:
+            starting.cancel()
+            await asyncio.gather(starting, return_exceptions=True)
             if worker is not None:
                 await worker.stop(within_s=settings.shutdown_grace_s)
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
             await client.close()
 
     app = FastAPI(title="Parley threads", lifespan=lifespan, docs_url=None, redoc_url=None)
@@ -132,6 +144,7 @@ def build_worker(settings: Settings, store: Database, metrics: Metrics) -> Worke
         log=entries,
         outcomes=Outcomes(store),
         orders=orders,
+        look_up=LookUp(store),
         states=states,
         writer=Writer(log=entries, states=states, metrics=metrics),
         effects=Effects(log=entries, marks=marks, people=people, orders=orders),
@@ -146,11 +159,8 @@ def build_worker(settings: Settings, store: Database, metrics: Metrics) -> Worke
         commands=CommandConsumer(
             amqp_url, committer=committer, publisher=publisher, metrics=metrics, group_max=settings.group_max
         ),
-        order_events=order_events.subscribe(
-            amqp_url,
-            handler=handler,
-            publisher=publisher,
-            on_dead=metrics.dead_letters.labels(order_events.QUEUE.name).inc,
+        order_events=OrderSubscription(
+            amqp_url, handler=handler, publisher=publisher, on_dead=metrics.dead_letters.labels(ORDERS.name).inc
         ),
         sweeper=Sweeper(entries=entries, orders=orders, finisher=finisher, metrics=metrics),
         topology=Topology(amqp_url, service="threads", reads=READS, writes=WRITES),
@@ -184,18 +194,28 @@ async def _until_indexed(store: Database) -> None:
 
 
 def _probes(settings: Settings, store: Database, worker: Worker | None) -> Probes:
-    """What a process needs to be ready. A worker that lags says so; one that answers queries too stays in service for them."""
+    """What a process needs to be ready. A worker that lags, or leaves some of its work, says so; one that is the query API too stays in service."""
     checks = _checks(store, worker)
     if worker is None:
         return Probes(checks)
+    of_work = _checks_of_work(worker, ready_lag_s=settings.ready_lag_s)
+    if "api" in settings.role_set:
+        return Probes(checks, useful=of_work)
+    return Probes(checks | of_work)
 
+
+def _checks_of_work(worker: Worker, *, ready_lag_s: float) -> dict[str, Check]:
     async def lag() -> str | None:
         waits_s = worker.commands.oldest_age_s()
-        return f"the oldest command has waited for {waits_s:.0f} s" if waits_s > settings.ready_lag_s else None
+        return f"the oldest command has waited for {waits_s:.0f} s" if waits_s > ready_lag_s else None
 
-    if "api" in settings.role_set:
-        return Probes(checks, useful={"lag": lag})
-    return Probes({**checks, "lag": lag})
+    async def orders() -> str | None:
+        return None if await worker.order_events.is_consuming() else "not consuming order events"
+
+    async def sweeper() -> str | None:
+        return None if worker.is_sweeping else "not running"
+
+    return {"lag": lag, "orders": orders, "sweeper": sweeper}
 
 
 def _checks(store: Database, worker: Worker | None) -> dict[str, Check]:

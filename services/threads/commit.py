@@ -15,14 +15,16 @@ from services.threads.access import Parties
 from services.threads.effects import Applied, EffectCommand, Effects
 from services.threads.entries import Log
 from services.threads.finish import Finisher
+from services.threads.lookup import LookUp
 from services.threads.metrics import Metrics
 from services.threads.orders import Orders
 from services.threads.outcomes import Outcome, Outcomes
+from services.threads.recipients import Watcher
 from services.threads.replies import Replies
 from services.threads.states import States
 from services.threads.thread import Entry, Thread
 from services.threads.work import Work, later, waiting
-from services.threads.writer import Writer
+from services.threads.writer import Writer, order_of
 from shared.commands import (
     CommandOutcome,
     MarkRead,
@@ -53,6 +55,7 @@ class Group:
     answered_before: dict[str, CommandOutcome] = field(default_factory=dict)
     answered_by_entry: dict[str, Work] = field(default_factory=dict)
     parties: dict[str, Parties] = field(default_factory=dict)
+    watchers: list[Watcher] | None = None
     defects: list[tuple[Work, str]] = field(default_factory=list)
 
 
@@ -63,6 +66,7 @@ class Committer:
         log: Log,
         outcomes: Outcomes,
         orders: Orders,
+        look_up: LookUp,
         states: States,
         writer: Writer,
         effects: Effects,
@@ -72,7 +76,7 @@ class Committer:
         metrics: Metrics,
     ) -> None:
         self._log, self._outcomes, self._orders = log, outcomes, orders
-        self._states, self._writer = states, writer
+        self._look_up, self._states, self._writer = look_up, states, writer
         self._effects, self._finisher, self._replies = effects, finisher, replies
         self._publisher, self._metrics = publisher, metrics
 
@@ -101,9 +105,7 @@ class Committer:
             await self._finish(group)
         await self._commit_waiting(group)
         with stage.labels("effects").time():
-            await asyncio.gather(
-                *(self._apply(work, group.answered_before.get(work.command.id)) for work in group.effects)
-            )
+            await self._apply_all(group)
         if group.copies:
             group.defects += (await self.commit(group.copies)).defects
 
@@ -116,10 +118,12 @@ class Committer:
     # Known commands: answered as the first time, and never decided again.
 
     async def _set_known_aside(self, works: list[Work], group: Group) -> list[Work]:
-        ids = [work.command.id for work in works]
-        entries, outcomes, _ = await asyncio.gather(
-            self._log.find(ids), self._outcomes.find(ids), self._read_threads(works, group)
+        order_ids = {work.order_id for work in works if work.makes_entry and work.order_id is not None}
+        found, _ = await asyncio.gather(
+            self._look_up.read([work.command.id for work in works], order_ids), self._read_settled(works, group)
         )
+        group.threads, group.watchers = await self._states.at(found.parties, found.seqs), found.watchers
+        entries, outcomes = found.entries, found.outcomes
         unfinished = await self._log.find_unfinished(entries) if entries else set()
         fresh = []
         for work in works:
@@ -134,17 +138,12 @@ class Committer:
                     group.answered_before[work.command.id] = outcome.answer
         return fresh
 
-    async def _read_threads(self, works: Sequence[Work], group: Group) -> None:
-        """Reads, beside the known commands, what deciding starts from: the threads, and which earlier posts are settled."""
-        order_ids = {work.order_id for work in works if work.makes_entry and work.order_id is not None}
+    async def _read_settled(self, works: Sequence[Work], group: Group) -> None:
+        """Which of the earlier posts that these wait for are settled."""
         earlier = {work.waits_for for work in works if work.waits_for is not None}
         if earlier:
-            group.threads, committed, refused = await asyncio.gather(
-                self._states.newest(order_ids), self._log.which(earlier), self._outcomes.which(earlier)
-            )
+            committed, refused = await asyncio.gather(self._log.which(earlier), self._outcomes.which(earlier))
             group.settled = committed | refused
-        elif order_ids:
-            group.threads = await self._states.newest(order_ids)
 
     def _repeat_entry(self, work: Work, entry: Entry, group: Group, *, unfinished: bool) -> None:
         self._metrics.commands.labels("repeated").inc()
@@ -189,7 +188,8 @@ class Committer:
         while works and time.monotonic() < until:
             await asyncio.sleep(WAIT_PAUSE_S)
             group = Group()
-            await self._read_threads(works, group)
+            order_ids = {order_of(work) for work in works}
+            group.threads, _ = await asyncio.gather(self._states.newest(order_ids), self._read_settled(works, group))
             await self._commit_entries(works, group)
             await self._finish(group)
             waits.defects += group.defects
@@ -223,9 +223,16 @@ class Committer:
                 if work is not None and work.message.reply_to is not None:
                     self._answer(work, _answer_of(work, entry))
 
-        await self._finisher.finish(list(group.entries.values()), group.parties, answer=answer)
+        await self._finisher.finish(list(group.entries.values()), group.parties, answer=answer, watchers=group.watchers)
 
     # Commands that make none.
+
+    async def _apply_all(self, group: Group) -> None:
+        """Raises the first error only after the last effect has ended: whoever applies them again is alone with them."""
+        applying = (self._apply(work, group.answered_before.get(work.command.id)) for work in group.effects)
+        for error in await asyncio.gather(*applying, return_exceptions=True):
+            if error is not None:
+                raise error
 
     async def _apply(self, work: Work, first: CommandOutcome | None) -> None:
         """`first`: what an earlier delivery was answered. It stays the answer, whatever is true by now; its event may not be out."""

@@ -1,12 +1,12 @@
 """Takes commands off their queue, gathers them into groups, and settles each group at once."""
 
 import asyncio
+import contextlib
 import math
 import time
 import traceback
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
@@ -15,15 +15,15 @@ import structlog
 from aio_pika.abc import AbstractIncomingMessage
 
 from services.threads.commit import Committer, Group
+from services.threads.in_hand import InHand
 from services.threads.metrics import Metrics
 from services.threads.subscription import Delivery, Subscription
 from services.threads.work import QUEUE, Work, take
 from shared.connections import EndOfConnection, ended, keep_connected
 from shared.delivery import Publisher, dead_letter
 from shared.errors import CannotProcess
-from shared.logs import logged
+from shared.losses import in_background, loss_is_an_error
 from shared.mongo import is_away
-from shared.traces import trace_id
 
 log = structlog.get_logger(__name__)
 
@@ -32,25 +32,9 @@ GROUPS_PREFETCHED: Final = 3
 HOLD_PAUSE_S: Final = 0.2
 # Looking again is cheap, and whoever comes back should not find that nobody looks.
 HOLD_PAUSE_MAX_S: Final = 1.0
+DEFECT_PAUSE_S: Final = 1.0
 # Into so many parts a group is divided to find the command that a defect is about; they are committed side by side.
 PARTS: Final = 4
-
-
-@dataclass(eq=False, slots=True)
-class InHand:
-    """Deliveries that are settled together, and the commands in them."""
-
-    deliveries: Sequence[Delivery]
-    works: Sequence[Work] = ()
-    began: float = field(default_factory=time.perf_counter)
-
-    @property
-    def subscription(self) -> Subscription:
-        return self.deliveries[-1].subscription
-
-    @property
-    def ids(self) -> set[str]:
-        return {work.command.id for work in self.works}
 
 
 class CommandConsumer:
@@ -84,17 +68,21 @@ class CommandConsumer:
         return (datetime.now(UTC) - min(accepted)).total_seconds() if accepted else 0.0
 
     def start(self) -> None:
-        self._connection = asyncio.create_task(keep_connected(self._url, "threads commands", self._serve))
-        self._work = asyncio.create_task(self._settle_groups(), name="commands: commit")
+        self._connection = in_background(
+            keep_connected(self._url, "threads commands", self._serve), name="commands: connection"
+        )
+        self._work = in_background(self._settle_until_stopped(), name="commands: commit")
 
     async def stop(self, *, within_s: float) -> None:
         """Takes nothing more, finishes what is in hand within the time, and leaves the rest to the next worker."""
         self._stopping = True
-        if self._subscription is not None:
-            await self._subscription.pause()
-        self._arrived.set()
-        if self._work is not None:
-            await asyncio.wait([self._work], timeout=within_s)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                if self._subscription is not None:
+                    await self._subscription.pause()
+                self._arrived.set()
+                if self._work is not None:
+                    await asyncio.wait([self._work])
         tasks = [task for task in (self._work, self._finishing, self._connection) if task is not None]
         for task in tasks:
             task.cancel()
@@ -102,7 +90,9 @@ class CommandConsumer:
 
     @property
     def is_consuming(self) -> bool:
-        return self._subscription is not None and self._subscription.is_consuming
+        """Whether RabbitMQ delivers to us and what it delivers is settled."""
+        is_fed = self._subscription is not None and self._subscription.is_consuming
+        return is_fed and all(task is not None and not task.done() for task in (self._connection, self._work))
 
     async def _serve(self, connection: aiormq.abc.AbstractConnection) -> EndOfConnection:
         channel = await connection.channel(publisher_confirms=False)
@@ -113,6 +103,18 @@ class CommandConsumer:
     def _arrive(self, delivery: Delivery) -> None:
         self._waiting.append(delivery)
         self._arrived.set()
+
+    async def _settle_until_stopped(self) -> None:
+        """Where a defect ends the settling, it begins anew, on a new channel: on the old one nobody would settle what it had taken."""
+        while True:
+            try:
+                with loss_is_an_error():
+                    return await self._settle_groups()
+            except Exception:
+                log.exception("settling_begins_anew", queue=QUEUE.name)
+            if self._subscription is not None:
+                await self._subscription.close()
+            await asyncio.sleep(DEFECT_PAUSE_S)
 
     async def _settle_groups(self) -> None:
         while True:
@@ -137,17 +139,22 @@ class CommandConsumer:
     async def _settle_group(self, group: InHand) -> None:
         """Returns when the group is written; it is finished behind the one before it."""
         self._in_hand.append(group)
+        is_written, written = False, None
         try:
-            if any(delivery.is_suspect for delivery in group.deliveries) and group.subscription.prefetch > 1:
-                await self._finished()
-                await self._settle_suspects_alone(group)
-                self._in_hand.remove(group)
-                return
-            written = await self._write(group)
-            await self._finished()
+            with loss_is_an_error():
+                if any(delivery.is_suspect for delivery in group.deliveries) and group.subscription.prefetch > 1:
+                    await self._finished()
+                    await self._settle_suspects_alone(group)
+                else:
+                    written = await self._write(group)
+                    await self._finished()
+                    is_written = True
         except Exception:
             await self._give_back(group)
-        else:
+        finally:
+            if not is_written:
+                self._in_hand.remove(group)
+        if is_written:
             self._finishing = asyncio.create_task(self._finish(group, written), name="commands: finish")
 
     async def _finished(self) -> None:
@@ -159,15 +166,28 @@ class CommandConsumer:
         """Nothing new is taken and everything else in hand is settled first; then each suspect by itself."""
         subscription = group.subscription
         await subscription.pause()
-        in_hand = [*group.deliveries, *self._waiting]
-        self._waiting.clear()
+        if not subscription.is_open:
+            return
+        in_hand = [*group.deliveries, *self._waiting_of(subscription)]
         innocent = [delivery for delivery in in_hand if not delivery.is_suspect]
         for deliveries in [innocent, *([each] for each in in_hand if each.is_suspect)]:
             if deliveries:
-                alone = InHand(deliveries)
-                await self._acknowledge(alone, await self._write(alone))
+                await self._settle_alone(InHand(deliveries))
         if not self._stopping:
             await subscription.consume(prefetch=subscription.prefetch)
+
+    def _waiting_of(self, subscription: Subscription) -> list[Delivery]:
+        """Takes what this subscription has delivered meanwhile; what a newer one has delivered goes on waiting."""
+        waiting = list(self._waiting)
+        self._waiting = deque(delivery for delivery in waiting if delivery.subscription is not subscription)
+        return [delivery for delivery in waiting if delivery.subscription is subscription]
+
+    async def _settle_alone(self, group: InHand) -> None:
+        self._in_hand.append(group)
+        try:
+            await self._acknowledge(group, await self._write(group))
+        finally:
+            self._in_hand.remove(group)
 
     async def _write(self, group: InHand) -> Group | None:
         """The first half of the commit; None where there was trouble and all of it is done. A copy of what is in hand waits for that."""
@@ -185,11 +205,12 @@ class CommandConsumer:
 
     async def _finish(self, group: InHand, written: Group | None) -> None:
         try:
-            await self._acknowledge(group, written)
-            await self._raise_prefetch(group.deliveries, group.subscription)
+            with loss_is_an_error():
+                await self._acknowledge(group, written)
+                await self._raise_prefetch(group.deliveries, group.subscription)
         except Exception:
             await self._give_back(group)
-        else:
+        finally:
             self._in_hand.remove(group)
 
     async def _acknowledge(self, group: InHand, written: Group | None) -> None:
@@ -205,17 +226,17 @@ class CommandConsumer:
             for work in group.works:
                 if work.span is not None:
                     work.span.end()
-        for subscription in {delivery.subscription for delivery in group.deliveries}:
+        for subscription in group.subscriptions:
             tags = [delivery.tag for delivery in group.deliveries if delivery.subscription is subscription]
             await subscription.acknowledge(tags)
         self._metrics.group_seconds.observe(time.perf_counter() - group.began)
-        _log(group.works)
+        group.log_settled()
 
     async def _give_back(self, group: InHand) -> None:
         """Whatever is not acknowledged comes again, on the next channel."""
         log.exception("group_given_back", queue=QUEUE.name, count=len(group.deliveries))
-        self._in_hand.remove(group)
-        await group.subscription.close()
+        for subscription in group.subscriptions:
+            await subscription.close()
 
     async def _raise_prefetch(self, group: Sequence[Delivery], subscription: Subscription) -> None:
         wanted = GROUPS_PREFETCHED * self._group_max
@@ -267,18 +288,3 @@ class CommandConsumer:
         log.error("dead_lettered", queue=QUEUE.name, message_id=message.message_id, reason=reason)
         self._metrics.dead_letters.labels(QUEUE.name).inc()
         await self._publisher.publish_until_confirmed(dead_letter(message, QUEUE, reason, detail))
-
-
-def _log(works: Sequence[Work]) -> None:
-    """One line a command; `ms` is since the gateway accepted it."""
-    now = datetime.now(UTC)
-    for work in works:
-        command = work.command
-        log.info(
-            "command_settled",
-            type=command.type,
-            command_id=command.id,
-            order=logged(work.order_id),
-            trace_id=trace_id(command.traceparent),
-            ms=round((now - command.time).total_seconds() * 1000, 1),
-        )

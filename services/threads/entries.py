@@ -97,7 +97,7 @@ class Log:
 
     async def newest_seqs(self, order_ids: Sequence[OrderId]) -> dict[OrderId, int]:
         """The `seq` of each thread's newest entry, read from the index alone. A thread without entries is missing."""
-        found = await (await self._entries.aggregate(_newest(order_ids, {"seq": {"$first": "$seq"}}))).to_list()
+        found = await (await self._entries.aggregate(newest_seqs_stages(order_ids))).to_list()
         return {document["_id"]: document["seq"] for document in found}
 
     async def at(self, order_id: OrderId, seq: int) -> Entry | None:
@@ -179,6 +179,11 @@ class Log:
             {"$set": {"text": None, "redacted": True, "redacted_by": by, "unfinished": True}},
         )
         return (await self.find([message_id])).get(message_id)
+
+
+def newest_seqs_stages(order_ids: Sequence[OrderId]) -> list[Document]:
+    """An aggregation of entries: the `seq` of each thread's newest one, read from the index alone."""
+    return _newest(order_ids, {"seq": {"$first": "$seq"}})
 
 
 def _newest(order_ids: Sequence[OrderId], fields: Document) -> list[Document]:

@@ -15,6 +15,7 @@ from services.threads.entries import Log
 from services.threads.orders import Orders
 from services.threads.people import People
 from services.threads.projection import Projection
+from services.threads.recipients import Watcher
 from services.threads.thread import Entry
 from shared.delivery import NotPublished, Outgoing
 from shared.groups import GroupPublisher
@@ -40,8 +41,15 @@ class Finisher:
         self._log, self._projection, self._orders, self._people = entries, projection, orders, people
         self._announcements, self._publisher = announcements, publisher
 
-    async def finish(self, entries: Sequence[Entry], parties: Mapping[str, Parties], *, answer: Answer) -> int:
-        """Finishes the entries (each thread's in the order of `seq`); says how many are finished.
+    async def finish(
+        self,
+        entries: Sequence[Entry],
+        parties: Mapping[str, Parties],
+        *,
+        answer: Answer,
+        watchers: Sequence[Watcher] | None = None,
+    ) -> int:
+        """`watchers` are those of all these threads, where they are known. Finishes the entries (each thread's in the order of `seq`); says how many are finished.
 
         One whose events were not all confirmed in one attempt stays unfinished, for the sweeper; so does one that meets a defect, and
         it takes no other along: it is committed, and the operators are told how old the oldest of them is.
@@ -55,7 +63,7 @@ class Finisher:
             answer(ordered)
 
         # Whom to mail is looked up while the projection is written: what only reads costs no time of its own.
-        _, context = await asyncio.gather(project(), self._mail_context(ordered, parties))
+        _, context = await asyncio.gather(project(), self._mail_context(ordered, parties, watchers))
         outgoing = self._outgoing(ordered, parties, context)
         confirmed = await self._publish([message for _, messages in outgoing for message in messages])
         finished = [
@@ -76,11 +84,13 @@ class Finisher:
                 log.exception("entry_not_announced", entry_id=entry.id)
         return outgoing
 
-    async def _mail_context(self, entries: Sequence[Entry], parties: Mapping[str, Parties]) -> MailContext:
+    async def _mail_context(
+        self, entries: Sequence[Entry], parties: Mapping[str, Parties], watchers: Sequence[Watcher] | None
+    ) -> MailContext:
         order_ids = sorted({entry.order_id for entry in entries} & set(parties))
-        orders, watchers = await asyncio.gather(
-            self._orders.for_mail([parties[order_id] for order_id in order_ids]), self._people.watchers(order_ids)
-        )
+        orders = await self._orders.for_mail([parties[order_id] for order_id in order_ids])
+        if watchers is None:
+            watchers = await self._people.watchers(order_ids)
         persons = {
             each.person
             for entry in entries

@@ -1,9 +1,11 @@
 """Order events: FastStream takes them off `threads.orders`, and each snapshot is kept and projected."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from aio_pika.abc import AbstractIncomingMessage
+import structlog
+from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
 from faststream import AckPolicy
 from faststream.rabbit import Channel, RabbitBroker, RabbitQueue
 from faststream.rabbit.annotations import RabbitMessage
@@ -11,13 +13,17 @@ from faststream.rabbit.annotations import RabbitMessage
 from services.threads.orders import Orders
 from services.threads.projection import Projection
 from shared import topology
-from shared.delivery import Publisher, Settler, WorkQueue, with_options
+from shared.delivery import RECONNECT_S, Publisher, Settler, WorkQueue, with_options
 from shared.envelope import read
+from shared.losses import NO_CONNECTION, loss_is_an_error
 from shared.mongo import is_away
 from shared.orders import ORDER_EVENT
 
+log = structlog.get_logger(__name__)
+
 QUEUE: Final = WorkQueue(topology.ORDERS_QUEUE, service="threads", publishers=frozenset({"gateway", "shop"}))
 PREFETCH: Final = 32
+STOP_LIMIT_S: Final = 10.0
 
 
 class OrderEvents:
@@ -33,24 +39,82 @@ class OrderEvents:
             await self._projection.write_order(snapshot)
 
 
-def subscribe(
-    amqp_url: str, *, handler: OrderEvents, publisher: Publisher, on_dead: Callable[[], None] = lambda: None
-) -> RabbitBroker:
-    """The broker that consumes order events; it declares nothing, because the topology comes from the definitions."""
-    broker = RabbitBroker(with_options(amqp_url, "threads-orders"), logger=None, graceful_timeout=10)
-    settler = Settler(publisher=publisher, queue=QUEUE, away=is_away, on_dead=on_dead)
+class OrderSubscription:
+    """Consumes order events; it declares nothing, because the topology comes from the definitions."""
 
-    @broker.subscriber(
-        RabbitQueue(topology.ORDERS_QUEUE, declare=False),
-        channel=Channel(prefetch_count=PREFETCH),
-        ack_policy=AckPolicy.MANUAL,
-        no_reply=True,
-        decoder=_undecoded,
-    )
-    async def on_order_event(body: bytes, message: RabbitMessage) -> None:
-        await settler.settle(message.raw_message, handler.handle)
+    def __init__(
+        self,
+        amqp_url: str,
+        *,
+        handler: OrderEvents,
+        publisher: Publisher,
+        on_dead: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._channel = Channel(prefetch_count=PREFETCH)
+        self._is_started = self._is_lost = False
+        self._broker = RabbitBroker(
+            with_options(amqp_url, "threads-orders"),
+            fail_fast=True,
+            reconnect_interval=RECONNECT_S,
+            on_close=[self._lost],
+            logger=None,
+            graceful_timeout=STOP_LIMIT_S,
+        )
+        settler = Settler(publisher=publisher, queue=QUEUE, away=is_away, on_dead=on_dead)
 
-    return broker
+        @self._broker.subscriber(
+            RabbitQueue(topology.ORDERS_QUEUE, declare=False),
+            channel=self._channel,
+            ack_policy=AckPolicy.MANUAL,
+            no_reply=True,
+            decoder=_undecoded,
+        )
+        async def on_order_event(body: bytes, message: RabbitMessage) -> None:
+            await settler.settle(message.raw_message, handler.handle)
+
+    async def start(self) -> None:
+        """Returns once it consumes, however long RabbitMQ takes and however an attempt fails; the library brings back what is lost later."""
+        while not self._is_started:
+            self._is_lost = False
+            try:
+                with loss_is_an_error():
+                    await self._broker.start()
+                self._is_started = not self._is_lost
+            except NO_CONNECTION as error:
+                log.warning("order_events_not_consumed", error=type(error).__name__)
+            except Exception:
+                log.exception("order_events_not_consumed")
+            if not self._is_started:
+                await self.stop()
+                await asyncio.sleep(RECONNECT_S)
+
+    async def _lost(self, connection: AbstractConnection | None, _: BaseException | None) -> None:
+        """One that is lost before it consumes must not come back by itself: FastStream may have forgotten it, and `start` makes another."""
+        if not self._is_started:
+            self._is_lost = True
+            if connection is not None:
+                await connection.close()
+
+    async def stop(self) -> None:
+        """Takes nothing more; what is being handled may end. A connection that does not close in time is left to itself."""
+        self._is_started = False
+        try:
+            with loss_is_an_error():
+                async with asyncio.timeout(STOP_LIMIT_S):
+                    await self._broker.stop()
+        except Exception as error:
+            log.warning("order_events_not_closed", error=type(error).__name__)
+
+    async def is_consuming(self) -> bool:
+        """Whether RabbitMQ delivers to us. May wait for as long as the connection is away.
+
+        Asked only after the start: FastStream would open a second channel for whoever asks for one that is just being opened.
+        """
+        if not self._is_started:
+            return False
+        channel = await self._broker.config.channel_manager.get_channel(self._channel)
+        underlay = await channel.get_underlay_channel()
+        return not underlay.is_closed and bool(underlay.consumers)
 
 
 async def _undecoded(message: RabbitMessage) -> bytes:

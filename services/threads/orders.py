@@ -22,6 +22,7 @@ log = structlog.get_logger(__name__)
 
 ITEMS_IN_A_MAIL: Final = 5
 KEPT_FOR_MAIL: Final = 2_000
+PARTIES: Final[Document] = {"customer_id": 1, "seller_id": 1, "guest": 1, "version": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +74,7 @@ class Orders:
 
     async def parties(self, order_ids: Sequence[OrderId]) -> dict[OrderId, Parties]:
         """Whose orders these are; one that is unknown is missing."""
-        fields = {"customer_id": 1, "seller_id": 1, "guest": 1, "version": 1}
-        found = self._orders.find({"_id": {"$in": list(order_ids)}}, fields)
+        found = self._orders.find({"_id": {"$in": list(order_ids)}}, PARTIES)
         return {document["_id"]: parties_of(document) for document in await found.to_list()}
 
     async def for_mail(self, orders: Iterable[Parties]) -> dict[OrderId, OrderForMail]:

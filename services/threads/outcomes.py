@@ -9,7 +9,7 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 from services.threads.entries import DUPLICATE_KEY
 from shared.commands import CommandOutcome
 from shared.errors import problem
-from shared.mongo import Database
+from shared.mongo import Database, Document
 
 NOT_FOUND = problem("not_found", "").type
 
@@ -35,12 +35,12 @@ class Outcomes:
 
     async def find(self, ids: Iterable[str]) -> dict[str, Outcome]:
         """The kept outcomes, by command id. A parked command has none that counts: it is decided when it is replayed."""
-        found = self._outcomes.find({"_id": {"$in": list(ids)}, "outcome.state": {"$ne": "parked"}})
-        return {document["_id"]: _read(document) for document in await found.to_list()}
+        found = self._outcomes.find(counting(ids))
+        return {document["_id"]: read_outcome(document) for document in await found.to_list()}
 
     async def which(self, ids: Iterable[str]) -> set[str]:
         """Which of these commands have an outcome that counts."""
-        found = self._outcomes.find({"_id": {"$in": list(ids)}, "outcome.state": {"$ne": "parked"}}, {"_id": 1})
+        found = self._outcomes.find(counting(ids), {"_id": 1})
         return {document["_id"] for document in await found.to_list()}
 
     async def keep(self, outcomes: Sequence[Outcome], *, now: datetime) -> bool:
@@ -97,7 +97,12 @@ def _document(outcome: Outcome, now: datetime) -> dict[str, object]:
     }
 
 
-def _read(document: dict[str, object]) -> Outcome:
+def counting(ids: Iterable[str]) -> Document:
+    """The outcomes of these commands that count."""
+    return {"_id": {"$in": list(ids)}, "outcome.state": {"$ne": "parked"}}
+
+
+def read_outcome(document: dict[str, object]) -> Outcome:
     return Outcome(
         answer=CommandOutcome.model_validate(document["outcome"]),
         digest=str(document["digest"]),

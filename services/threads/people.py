@@ -51,8 +51,7 @@ class People:
         return Chosen(_choices(document), ",".join(sorted(document["stamps"].values(), reverse=True)))
 
     async def watchers(self, order_ids: Sequence[OrderId]) -> list[Watcher]:
-        found = self._watches.find({"order_id": {"$in": list(order_ids)}, "watching": True})
-        return [_watcher(document) for document in await found.to_list()]
+        return [read_watcher(document) for document in await self._watches.find(watching(order_ids)).to_list()]
 
     async def watch(self, wish: WatchToSet, *, stamp: str) -> None:
         """Starts or stops a watch unless a newer wish stands. May run twice."""
@@ -86,7 +85,12 @@ def _choices(document: Document) -> Choices:
     return Choices(messages=document["messages"], disputes=document["disputes"], locale=document["locale"])
 
 
-def _watcher(document: Document) -> Watcher:
+def watching(order_ids: Sequence[OrderId]) -> Document:
+    """The watches of these threads."""
+    return {"order_id": {"$in": list(order_ids)}, "watching": True}
+
+
+def read_watcher(document: Document) -> Watcher:
     return Watcher(
         order_id=document["order_id"],
         person=document["person"],

@@ -1,10 +1,11 @@
 """Where deciding starts from: whose an order is, and its thread's newest state, as orders and log say at this moment."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from services.threads.access import Parties
 from services.threads.entries import Log
 from services.threads.orders import Orders
 from services.threads.recent import Recent
@@ -43,6 +44,11 @@ class States:
         """
         ids = list(order_ids)
         parties, seqs = await asyncio.gather(self._orders.parties(ids), self._log.newest_seqs(ids))
+        return await self.at(parties, seqs)
+
+    async def at(self, parties: Mapping[str, Parties], seqs: Mapping[str, int]) -> dict[str, Thread]:
+        """The threads whose newest entries have just been seen to be at these `seq`; one without is without entries."""
+        ids = list(parties)
         known = {each: position for each in ids if (position := self._recent.find(each)) is not None}
         moved = [order_id for order_id, seq in seqs.items() if order_id not in known or known[order_id].seq != seq]
         entries = await self._log.newest(moved) if moved else {}

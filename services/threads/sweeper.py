@@ -12,6 +12,7 @@ from services.threads.finish import Finisher
 from services.threads.metrics import Metrics
 from services.threads.orders import Orders
 from services.threads.thread import Entry
+from shared.losses import loss_is_an_error
 from shared.mongo import is_away
 
 log = structlog.get_logger(__name__)
@@ -40,7 +41,8 @@ class Sweeper:
         """Sweeps for ever; a sweep that fails (a server is away) is only the next one's work."""
         while True:
             try:
-                swept = await self.sweep()
+                with loss_is_an_error():
+                    swept = await self.sweep()
             except Exception as error:
                 log.warning("sweep_failed", error=type(error).__name__, exc_info=not is_away(error))
                 swept = 0

@@ -1,7 +1,8 @@
 """The three services together, wired to one virtual host, databases and SMTP server of a test's own."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from deploy.local.credentials import Credentials
@@ -11,7 +12,7 @@ from deploy.local.settings import DEFAULT_PORTS, LocalSettings
 from deploy.local.tokens import TokenMint
 from deploy.mongo_access import USERS as MONGO_USERS
 from tests.servers.mongodb import FreshDatabases, SharedMongo
-from tests.servers.rabbitmq import PASSWORDS, Vhost
+from tests.servers.rabbitmq import PASSWORDS, SharedRabbit, Vhost, make_vhost
 from tests.servers.services import ServiceProcess
 from tests.servers.smtp import SmtpServer
 
@@ -108,3 +109,18 @@ class Parley:
         for process in self.services.values():
             process.resume()
             process.kill()
+
+
+@contextmanager
+def own_parley(rabbit: SharedRabbit, mongo: SharedMongo, directory: Path) -> Iterator[Parley]:
+    """A Parley on a virtual host, databases and an SMTP server of its own, its services not started yet. All of it is gone afterwards."""
+    vhost, databases, smtp = make_vhost(rabbit), FreshDatabases(mongo), SmtpServer()
+    smtp.start()
+    parley = Parley(vhost=vhost, mongo=mongo, databases=databases, smtp=smtp, directory=directory)
+    try:
+        yield parley
+    finally:
+        parley.kill()
+        smtp.close()
+        vhost.delete()
+        databases.drop()

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 
 from deploy.local.ports import LOOPBACK, free_port
 from tests.servers.amqp_frames import FrameReader, is_confirm
+from tests.servers.pace import lasting, others_turn
 
 T = TypeVar("T")
 CHUNK_BYTES: Final = 65_536
@@ -177,7 +178,7 @@ class Proxy:
         weather = self._weather
         while data := await reader.read(CHUNK_BYTES):
             if weather.delay_s:
-                await asyncio.sleep(weather.delay_s)
+                await lasting(weather.delay_s)
             await weather.flowing.wait()
             passed = data if frames is None else self._without_confirms(frames.feed(data))
             await _write(writer, passed, weather.piece_bytes)
@@ -201,4 +202,4 @@ async def _write(writer: asyncio.StreamWriter, data: bytes, piece_bytes: int | N
     for start in range(0, len(data), piece_bytes):
         writer.write(data[start : start + piece_bytes])
         await writer.drain()
-        await asyncio.sleep(0)
+        await others_turn()

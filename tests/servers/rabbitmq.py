@@ -1,5 +1,6 @@
 """RabbitMQ for tests: one broker for the session, and a fresh virtual host with the whole topology for each test."""
 
+import asyncio
 import base64
 import http.client
 import json
@@ -38,6 +39,16 @@ DeadLettering = [Q || Q <- Quorum, Strategy(Q) =:= {longstr, <<"at-least-once">>
 Workers = [P || {_, P, _, _} <- supervisor:which_children(rabbit_fifo_dlx_sup), is_pid(P)],
 [sys:get_state(P) || P <- Workers],
 io_lib:format("~b ~b ~b ~b", [length(Quorum), length(Led), length(DeadLettering), length(Workers)]).
+"""
+
+# Asks the queues themselves: what `rabbitmqctl list_queues` and the management API say of a quorum queue is up to five seconds old.
+HELD = """
+Held = fun(Name) ->
+    {ok, Q} = rabbit_amqqueue:lookup(rabbit_misc:r(<<"%s">>, queue, Name)),
+    {ok, {_, Total}, _} = ra:leader_query(amqqueue:get_pid(Q), fun rabbit_fifo:query_messages_total/1),
+    Total
+end,
+lists:sum([Held(Name) || Name <- [%s]]).
 """
 
 Ctl = Callable[[Sequence[str]], str]
@@ -170,11 +181,16 @@ class Vhost:
         return await aio_pika.connect_robust(self.url(user), timeout=10)
 
     async def depth(self, queue: str) -> int:
-        """How many messages are ready in the queue; those with a consumer do not count."""
+        """How many messages are ready in the queue; those that a consumer has in hand do not count: see `held`."""
         async with await self.connect() as connection:
             channel = await connection.channel()
             declared = await channel.declare_queue(queue, passive=True)
             return declared.declaration_result.message_count or 0
+
+    async def held(self, *queues: str) -> int:
+        """How many messages these quorum queues still have to keep: those that are ready, and those that a consumer has in hand."""
+        names = ", ".join(f'<<"{queue}">>' for queue in queues)
+        return int(await asyncio.to_thread(self.server.ctl, "eval", HELD % (self.name, names)))
 
     async def take_all(self, queue: str) -> list[AbstractIncomingMessage]:
         """Every message that is ready, taken out of the queue; its `headers` and `body` can be looked at."""

@@ -15,6 +15,7 @@ from typing import Any, AnyStr, Literal, TypeVar
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from deploy.local.ports import LOOPBACK, free_port
+from tests.servers.pace import lasting
 from tests.servers.waiting import eventually
 
 T = TypeVar("T")
@@ -186,7 +187,7 @@ class ScriptedSmtp(SMTP):
     async def _drip(self, status: str | bytes) -> None:
         line = status.encode() if isinstance(status, str) else status
         for byte in line + b"\r\n":
-            await asyncio.sleep(DRIP_EVERY_S)
+            await lasting(DRIP_EVERY_S)
             self._writer.write(bytes([byte]))
             await self._writer.drain()
 
@@ -195,7 +196,7 @@ class ScriptedSmtp(SMTP):
         if isinstance(self.transport, asyncio.Transport):
             self.transport.abort()
 
-    async def smtp_DATA(self, arg: str) -> None:  # noqa: N802  aiosmtpd's name
+    async def smtp_DATA(self, arg: str) -> None:  # noqa: N802 - aiosmtpd's name
         if self._script.to_data and self._script.to_data[0] == BEFORE_DOT:
             self._script.to_data.popleft()
             await self.push("354 go on")
@@ -211,7 +212,7 @@ class ScriptedAnswers:
     def __init__(self, script: Script) -> None:
         self._script = script
 
-    async def handle_RCPT(  # noqa: N802  aiosmtpd's name
+    async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
         self, server: ScriptedSmtp, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         refusal = self._script.to_recipient.get(address.casefold())
@@ -220,7 +221,7 @@ class ScriptedAnswers:
         envelope.rcpt_tos.append(address)
         return "250 2.1.5 OK"
 
-    async def handle_DATA(self, server: ScriptedSmtp, session: Session, envelope: Envelope) -> str:  # noqa: N802  aiosmtpd's name
+    async def handle_DATA(self, server: ScriptedSmtp, session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
         late_s = self._script.late.popleft() if self._script.late else 0.0
         told = self._script.to_data.popleft() if self._script.to_data and not late_s else "250 2.0.0 OK"
         content = envelope.content if isinstance(envelope.content, bytes) else (envelope.content or "").encode()
@@ -236,5 +237,5 @@ class ScriptedAnswers:
         if told == AFTER_DOT:
             server.drop()
         if late_s:
-            await asyncio.sleep(late_s)
+            await lasting(late_s)
         return told

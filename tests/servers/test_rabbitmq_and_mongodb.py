@@ -34,6 +34,23 @@ async def test_a_fresh_virtual_host_has_the_topology_and_starts_empty(vhost: Vho
     assert await vhost.depth(COMMANDS_QUEUE) == 0
 
 
+async def test_what_a_consumer_has_in_hand_is_held_and_not_ready(vhost: Vhost) -> None:
+    await publish_command(vhost)
+    async with await vhost.connect() as connection:
+        channel = await connection.channel()
+        queue = await channel.get_queue(COMMANDS_QUEUE, ensure=False)
+        message = await queue.get()
+
+        assert (await vhost.depth(COMMANDS_QUEUE), await vhost.held(COMMANDS_QUEUE)) == (0, 1)
+
+        await message.ack()
+
+        async def settled() -> bool:
+            return await vhost.held(COMMANDS_QUEUE) == 0
+
+        await eventually(settled, what="the acknowledgement")
+
+
 async def test_users_have_the_permissions_of_the_topology_and_no_others(vhost: Vhost) -> None:
     with pytest.raises(AMQPError, match="ACCESS_REFUSED"):
         await publish_command(vhost, user="shop")

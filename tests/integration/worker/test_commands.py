@@ -1,7 +1,9 @@
 """Commands through a real worker: committed once, announced once, answered as the first time."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
+from pymongo import AsyncMongoClient
 from uuid6 import uuid7
 
 from shared import topology
@@ -181,23 +183,26 @@ async def test_a_client_that_repeats_a_read_mark_does_not_undo_a_later_one(parle
     assert (await wire.ask(mark_read(0, by=SELLER))).result == {"order_id": "1042", "up_to_seq": 0, "unread": 1}
 
 
-async def test_order_events_repeated_and_out_of_order_end_at_the_newest(parley: Parley, wire: Wire) -> None:
+async def test_order_events_repeated_and_out_of_order_end_at_the_newest(
+    parley: Parley, wire: Wire, mongo_client: AsyncMongoClient[dict[str, Any]]
+) -> None:
     parley.start("threads")
     await parley.ready()
     for version, status in ((3, "shipped"), (1, "placed"), (3, "shipped"), (2, "paid")):
         await wire.order(snapshot(version=version, status=status))
     await wire.ask(post("settled"))
-    client = parley.mongo.url
-    from pymongo import AsyncMongoClient
-
-    async with AsyncMongoClient(client) as mongo:
-        database = mongo[parley.database_names["threads"]]
-        await eventually(lambda: _depth_is(parley, topology.ORDERS_QUEUE, 0))
-        order = await database["orders"].find_one({"_id": "1042"})
-        thread = await database["threads"].find_one({"_id": "1042"})
+    await eventually(lambda: _is_settled(parley, topology.ORDERS_QUEUE), what="all four order events being settled")
+    database = mongo_client[parley.database_names["threads"]]
+    order = await database["orders"].find_one({"_id": "1042"})
+    thread = await database["threads"].find_one({"_id": "1042"})
     assert order is not None
     assert thread is not None
     assert (order["version"], thread["version"], thread["order"]["status"]) == (3, 3, "shipped")
+
+
+async def _is_settled(parley: Parley, queue: str) -> bool:
+    """Whether the queue is empty, and nothing that came out of it is still in hand."""
+    return await parley.vhost.held(queue) == 0
 
 
 async def _depth_is(parley: Parley, queue: str, depth: int) -> bool:

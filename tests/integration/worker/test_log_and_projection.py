@@ -67,7 +67,7 @@ async def test_the_newest_entries_are_found_without_looking_at_older_ones(store:
             sent.append(pipeline)
             return await aggregate(pipeline)
 
-    log._entries = Watched()  # type: ignore[assignment] - to see the pipeline that is sent
+    log._entries = Watched()  # type: ignore[assignment]  # to see the pipeline that is sent
     order_ids = [f"order-{number}" for number in range(10)]
     assert {entry.seq for entry in (await log.newest(order_ids)).values()} == {50}
     assert set((await log.newest_seqs(order_ids)).values()) == {50}

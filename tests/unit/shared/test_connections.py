@@ -5,11 +5,14 @@ import socket
 import threading
 from collections.abc import Iterator
 
+import aiormq.abc
 import pytest
-import uvloop
 
 from shared import connections
+from shared.connections import EndOfConnection, ended, keep_connected
+from tests.servers.amqp_stub import StubBroker
 from tests.servers.waiting import eventually
+from tests.unit.shared.losses import AT_CONSUMING, MOMENTS, Moment, hurry, on_the_services_loop
 
 
 class Doorman:
@@ -55,6 +58,43 @@ def test_a_proxy_whose_server_is_away_ends_no_reading(doorman: Doorman, monkeypa
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)
 
-    # On the loop that the services run on: on asyncio's own, the end of the connection is always seen a moment later.
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(read_for_a_while())
+    on_the_services_loop(read_for_a_while())
+
+
+async def _consumes(connection: aiormq.abc.AbstractConnection) -> EndOfConnection:
+    channel = await connection.channel(publisher_confirms=False)
+    await channel.basic_consume("a queue", _ignore)
+    return await ended(connection, channel)
+
+
+async def _ignore(_: aiormq.abc.DeliveredMessage) -> None:
+    """Nothing is delivered here."""
+
+
+async def _reading_goes_on_in(broker: StubBroker, serve: connections.Serve) -> None:
+    async with broker:
+        reading = asyncio.create_task(keep_connected(broker.url, "test", serve))
+        await eventually(lambda: reading.done() or broker.consuming, what="a connection that consumes")
+        assert not reading.done(), "keep_connected has ended"
+        reading.cancel()
+        await asyncio.wait([reading])
+        assert reading.cancelled()
+
+
+@pytest.mark.parametrize("moment", (MOMENTS | AT_CONSUMING).values(), ids=MOMENTS | AT_CONSUMING)
+def test_reading_goes_on_after_a_loss_at_any_moment(moment: Moment, monkeypatch: pytest.MonkeyPatch) -> None:
+    hurry(monkeypatch)
+    on_the_services_loop(_reading_goes_on_in(moment(StubBroker()), _consumes))
+
+
+def test_reading_goes_on_after_a_defect_of_who_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+    hurry(monkeypatch)
+    turns: list[int] = []
+
+    async def serve(connection: aiormq.abc.AbstractConnection) -> EndOfConnection:
+        turns.append(len(turns))
+        if len(turns) == 1:
+            raise KeyError("a defect")
+        return await _consumes(connection)
+
+    on_the_services_loop(_reading_goes_on_in(StubBroker(), serve))

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 
 from services.threads.announcements import Announcements, MailContext
 from services.threads.orders import OrderForMail
-from services.threads.thread import Entry, Made, decide
+from services.threads.thread import Entry, EntryCommand, Made, decide
 from shared import topology
 from shared.events import EVENT, NOTIFICATION, Event, Notification
 from shared.orders import Customer, OrderSnapshot
@@ -24,7 +24,7 @@ def _entries() -> list[Entry]:
     """A question, an answer, a dispute opened, a post while it is open, and the dispute closed without a word."""
     thread, entries = WITHOUT, []
     closing = close_dispute(traceparent=TRACE)
-    commands = [
+    commands: list[EntryCommand] = [
         post("Wo ist\u2028es? 🙂"),
         post('$5 \\ "off"', by=SELLER),
         open_dispute(),
@@ -48,7 +48,7 @@ def _messages(entry: Entry, order: OrderSnapshot) -> dict[str, bytes]:
     return {each.exchange: each.body for each in announcements.of_entry(entry, PARTIES, _context(order))}
 
 
-def _require_exact(contract: TypeAdapter[Event] | TypeAdapter[Notification], body: bytes) -> None:
+def _assert_exact(contract: TypeAdapter[Event] | TypeAdapter[Notification], body: bytes) -> None:
     """Read by the contract and written again, it says the same: no field is missing, of another form, or one too many."""
     read = contract.validate_json(body)
     assert orjson.loads(read.model_dump_json(exclude_none=True)) == orjson.loads(body)
@@ -57,8 +57,8 @@ def _require_exact(contract: TypeAdapter[Event] | TypeAdapter[Notification], bod
 @pytest.mark.parametrize("entry", _entries(), ids=lambda entry: f"{entry.seq} {entry.kind}")
 def test_what_is_published_about_an_entry_is_what_the_contracts_say(entry: Entry) -> None:
     messages = _messages(entry, snapshot())
-    _require_exact(EVENT, messages[topology.EVENTS])
-    _require_exact(NOTIFICATION, messages[topology.NOTIFICATIONS])
+    _assert_exact(EVENT, messages[topology.EVENTS])
+    _assert_exact(NOTIFICATION, messages[topology.NOTIFICATIONS])
 
 
 def test_a_guest_is_addressed_with_a_token_for_the_thread() -> None:
@@ -67,7 +67,7 @@ def test_a_guest_is_addressed_with_a_token_for_the_thread() -> None:
     addressed = NOTIFICATION.validate_json(_messages(answer, guest)[topology.NOTIFICATIONS])
     assert addressed.type == "parley.entry.addressed.v1"
     assert [each.guest_token is not None for each in addressed.data.recipients] == [True]
-    _require_exact(NOTIFICATION, _messages(answer, guest)[topology.NOTIFICATIONS])
+    _assert_exact(NOTIFICATION, _messages(answer, guest)[topology.NOTIFICATIONS])
 
 
 def test_tokens_are_made_anew_each_day_and_when_a_name_is_corrected() -> None:

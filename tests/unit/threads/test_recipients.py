@@ -16,7 +16,7 @@ def _entries(*commands: object) -> list[Entry]:
     thread: Thread = WITHOUT
     entries = []
     for command in commands:
-        decision = decide(command, thread, digest="d", now=NOW)  # type: ignore[arg-type] - any entry command
+        decision = decide(command, thread, digest="d", now=NOW)  # type: ignore[arg-type]  # any entry command
         assert isinstance(decision, Made)
         thread = decision.thread
         entries.append(decision.entry)

@@ -24,7 +24,7 @@ WITHOUT = Thread(PARTIES, certain=True)
 
 def _after(thread: Thread, *commands: object) -> Thread:
     for command in commands:
-        decision = decide(command, thread, digest="d", now=NOW)  # type: ignore[arg-type] - any entry command
+        decision = decide(command, thread, digest="d", now=NOW)  # type: ignore[arg-type]  # any entry command
         assert isinstance(decision, Made)
         thread = decision.thread
     return thread
@@ -59,7 +59,7 @@ def test_every_step_by_everybody_in_every_state(state: str, step: str, caller: C
             Effect.CLOSES: Made,
             Effect.ALREADY_SO: AlreadySo,
             Effect.CONFLICT: ProblemError,
-        }[TABLE[state, step]]  # type: ignore[index] - parametrised with the table's own words
+        }[TABLE[state, step]]  # type: ignore[index]  # parametrised with the table's own words
         assert isinstance(decision, expected)
 
 
