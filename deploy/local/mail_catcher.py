@@ -67,7 +67,7 @@ class CatchAll:
     def __init__(self, store: MailStore) -> None:
         self._store = store
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802  aiosmtpd's name
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
         content = envelope.content if isinstance(envelope.content, bytes) else (envelope.content or "").encode()
         try:
             mail = self._store.add(envelope.mail_from or "", list(envelope.rcpt_tos), content)

@@ -174,7 +174,7 @@ class Stack:
 
 def answers_ok(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310  our own address, always http
+        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - our own address, always http
             return bool(answer.status == 200)
     except (OSError, urllib.error.URLError):
         return False

@@ -4,16 +4,15 @@ Tests in a module keep out of each other's way by orders of their own.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
+from contextlib import ExitStack
 
 import pytest
 
 from tests.api.people import People
 from tests.e2e.client import Clients, clients_of
-from tests.servers.mongodb import FreshDatabases, SharedMongo
-from tests.servers.parley import Parley
-from tests.servers.rabbitmq import SharedRabbit, make_vhost
-from tests.servers.smtp import SmtpServer
+from tests.servers.mongodb import SharedMongo
+from tests.servers.parley import Parley, own_parley
+from tests.servers.rabbitmq import SharedRabbit
 
 
 @pytest.fixture(scope="module")
@@ -21,19 +20,8 @@ def module_parley(
     rabbitmq_server: SharedRabbit, mongo_server: SharedMongo, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[], Parley]]:
     """Makes Parleys that live as long as the module, their services not started yet."""
-    undo: list[Callable[[], None]] = []
-
-    def make() -> Parley:
-        vhost, databases, smtp = make_vhost(rabbitmq_server), FreshDatabases(mongo_server), SmtpServer()
-        smtp.start()
-        directory: Path = tmp_path_factory.mktemp("parley")
-        parley = Parley(vhost=vhost, mongo=mongo_server, databases=databases, smtp=smtp, directory=directory)
-        undo.extend([databases.drop, vhost.delete, smtp.close, parley.kill])
-        return parley
-
-    yield make
-    for step in reversed(undo):
-        step()
+    with ExitStack() as exits:
+        yield lambda: exits.enter_context(own_parley(rabbitmq_server, mongo_server, tmp_path_factory.mktemp("parley")))
 
 
 @pytest.fixture(scope="module")

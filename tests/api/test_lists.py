@@ -12,7 +12,7 @@ from tests.e2e.client import Answer, Client, Clients
 from tests.made import snapshot
 from tests.servers.waiting import eventually
 
-PATIENT: Final = {"Prefer": "wait=10"}
+PATIENT: Final = {"Prefer": "wait=30"}
 DISPUTE: Final = {"reason": "damaged", "text": "Broken"}
 
 

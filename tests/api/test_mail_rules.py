@@ -16,7 +16,7 @@ from tests.servers.waiting import eventually
 DELAY_S = 2
 SHOP = "service@shop.example"
 DISPUTE = {"reason": "damaged", "text": "It came broken"}
-PATIENT = {"Prefer": "wait=10"}
+PATIENT = {"Prefer": "wait=30"}
 
 
 @pytest.fixture(scope="module")

@@ -54,7 +54,7 @@ metrics_metrics_get    200     200     200     200    200    200      200    200
 # What must be there before the operation can succeed for whoever may do it.
 NEEDS_A_MESSAGE: Final = frozenset({"redactMessage", "getCommand", "listThreads", "markRead", "markThreadsRead"})
 NEEDS_A_DISPUTE: Final = frozenset({"getDispute", "closeDispute"})
-PATIENT: Final = {"Prefer": "wait=10"}
+PATIENT: Final = {"Prefer": "wait=30"}
 SEEDED_AT_ONCE: Final = 32
 
 

@@ -2,8 +2,7 @@
 
 import os
 import shutil
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
@@ -11,10 +10,9 @@ from playwright.async_api import Browser, async_playwright
 
 from tests.browser.front import Front
 from tests.browser.shop_site import ShopSite
-from tests.servers.mongodb import FreshDatabases, SharedMongo
-from tests.servers.parley import Parley
-from tests.servers.rabbitmq import SharedRabbit, make_vhost
-from tests.servers.smtp import SmtpServer
+from tests.servers.mongodb import SharedMongo
+from tests.servers.parley import Parley, own_parley
+from tests.servers.rabbitmq import SharedRabbit
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = (
@@ -58,35 +56,19 @@ async def shop_site() -> AsyncIterator[ShopSite]:
 
 
 @pytest.fixture(scope="package")
-def one_smtp() -> Iterator[SmtpServer]:
-    server = SmtpServer()
-    server.start()
-    yield server
-    server.close()
-
-
-@pytest.fixture(scope="package")
 async def one_parley(
     chromium: str,  # first: without a browser there is nothing to start servers for
     rabbitmq_server: SharedRabbit,
     mongo_server: SharedMongo,
-    one_smtp: SmtpServer,
     shop_site: ShopSite,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[Parley]:
     """One Parley for all browser tests; the shop's site may call its API."""
-    vhost, databases = make_vhost(rabbitmq_server), FreshDatabases(mongo_server)
-    directory: Path = tmp_path_factory.mktemp("browser")
-    parley = Parley(vhost=vhost, mongo=mongo_server, databases=databases, smtp=one_smtp, directory=directory)
-    parley.start("threads", "notifier")
-    parley.start("gateway", CORS_ORIGINS=shop_site.origin)
-    try:
+    with own_parley(rabbitmq_server, mongo_server, tmp_path_factory.mktemp("browser")) as parley:
+        parley.start("threads", "notifier")
+        parley.start("gateway", CORS_ORIGINS=shop_site.origin)
         await parley.ready()
         yield parley
-    finally:
-        parley.kill()
-        vhost.delete()
-        databases.drop()
 
 
 @pytest.fixture

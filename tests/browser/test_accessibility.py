@@ -10,14 +10,13 @@ from tests.browser.front import PHONE, Front
 from tests.browser.shop_site import ShopSite
 
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
-SERIOUS = ("serious", "critical")
 RUN = """async () => (await axe.run()).violations.map(({ id, impact, nodes }) => [
   impact, id, ...nodes.map((each) => `${each.target.join(" ")}: ${each.failureSummary}`)])"""
 
 Scheme = Literal["light", "dark"]
 
 
-async def require_accessible(page: Page) -> None:
+async def assert_accessible(page: Page) -> None:
     """Whatever axe finds fails the test, also what is only moderate: so far there is nothing."""
     await page.evaluate(AXE.read_text())
     assert await page.evaluate(RUN) == []
@@ -37,36 +36,36 @@ async def test_every_page_is_accessible(front: Front, scheme: Scheme) -> None:
 
     own = (await front.visit(token, "orders", **options)).page
     await expect(own.locator(".order-row")).to_have_count(2)
-    await require_accessible(own)
+    await assert_accessible(own)
     await own.get_by_role("link", name="Messages").first.click()
     await expect(own.locator(".thread-row")).to_have_count(1)
-    await require_accessible(own)
+    await assert_accessible(own)
     await own.locator(".thread-row > a").click()
     await expect(own.locator(".bubble")).to_have_count(3)
     await own.route("**/v1/orders/*/messages", lambda route: route.abort())
     await own.get_by_label("Your message").fill("Held back")
     await own.keyboard.press("Control+Enter")
     await expect(own.locator(".state.held")).to_have_count(1)
-    await require_accessible(own)
+    await assert_accessible(own)
     await own.get_by_role("button", name="Close dispute").click()
-    await require_accessible(own)
+    await assert_accessible(own)
     await own.keyboard.press("Escape")
     await own.get_by_role("button", name="E-mail settings").click()
     await expect(own.get_by_role("dialog")).to_be_visible()
-    await require_accessible(own)
+    await assert_accessible(own)
     await own.keyboard.press("Escape")
     await own.get_by_role("button", name="Sign out").click()
-    await require_accessible(own)
+    await assert_accessible(own)
     await own.goto(front.address("login"))
     await expect(own.get_by_label("Token")).to_be_visible()
-    await require_accessible(own)
+    await assert_accessible(own)
 
     desk = (await front.visit(front.admin_with_address(), f"desk/{order}", **options)).page
     await expect(desk.locator(".bubble")).to_have_count(3)
     await desk.get_by_label(f"Select order {order}").check()
-    await require_accessible(desk)
+    await assert_accessible(desk)
     await desk.get_by_role("button", name="Remove text").first.click()
-    await require_accessible(desk)
+    await assert_accessible(desk)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -78,9 +77,9 @@ async def test_the_phone_and_the_widget_are_accessible(front: Front, shop_site: 
 
     phone = (await front.visit(token, f"orders/{order}", viewport=PHONE, **options)).page
     await expect(phone.locator(".bubble")).to_be_visible()
-    await require_accessible(phone)
+    await assert_accessible(phone)
     shop_site.parley_url, shop_site.order_id, shop_site.visitor_token = front.parley.gateway_url, order, token
     shop = (await front.visit(**options)).page
     await shop.goto(f"{shop_site.origin}/orders")
     await expect(shop.locator(".bubble")).to_be_visible()
-    await require_accessible(shop)
+    await assert_accessible(shop)

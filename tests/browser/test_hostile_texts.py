@@ -1,7 +1,6 @@
 """Texts and names that break software are shown as text: no script runs, and the browser has no violation of the policy to report."""
 
 import asyncio
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,35 +8,18 @@ import pytest
 from playwright.async_api import expect
 from pydantic import TypeAdapter, ValidationError
 
-from deploy.local.settings import REPOSITORY
 from shared.fields import MessageText, Name
 from tests.browser.front import Front
+from tests.hostile import hostile_texts
 from tests.servers.waiting import eventually
 
-NAUGHTY_STRINGS = REPOSITORY.parent / "shared" / "data" / "naughty-strings.json"
 AT_ONCE = 20
-OWN = (
-    "<img src=x onerror=alert(1)>",
-    "<script>alert(1)</script>",
-    "javascript:alert(1)",
-    "</textarea><svg onload=alert(1)>",
-    "\u202egnirts desrever\u202c",
-    "{name} {n} ${alert(1)} {{constructor}}",
-    "line\nline\r\n\ttabbed",
-    "ก็็็็็็็็็็็็็็็็็็็็",
-    "x" * 3_000,
-)
-
-
-def naughty() -> list[str]:
-    known = json.loads(NAUGHTY_STRINGS.read_text()) if NAUGHTY_STRINGS.is_file() else []
-    return [*OWN, *known]
 
 
 def fitting(kind: Any) -> Iterator[str]:
     """Those that the API takes as this kind of text."""
     adapter: TypeAdapter[str] = TypeAdapter(kind)
-    for each in naughty():
+    for each in hostile_texts():
         try:
             adapter.validate_python(each)
             each.encode()

@@ -29,12 +29,14 @@ from tests.infrastructure.mongodb import MongoFaults
 from tests.infrastructure.rabbitmq import RabbitFaults, copy_everything
 from tests.infrastructure.services import ServiceFaults
 from tests.infrastructure.smtp import SmtpFaults
+from tests.servers.pace import lasting
 
 KEPT: Final = REPOSITORY / ".run" / "chaos"
 # Runs of this length have a zombie of a minute, and must have had every kind of fault.
 LONG_RUN_S: Final = 300
 # How much longer a long run may take until every kind had its turn.
 EXTENSION_S: Final = 120
+TELL_EVERY_S: Final = 10.0
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,7 @@ async def _run(stack: Stack, load: Load, faults: Faults, run: Run) -> None:
 async def _progress(load: Load, faults: Faults, run: Run) -> None:
     began = time.monotonic()
     while True:
-        await asyncio.sleep(10)
+        await lasting(TELL_EVERY_S)
         passed, every = time.monotonic() - began, len(faults.kinds)
         print(
             f"  {passed:4.0f} of {run.duration_s:.0f} s: {load.figures.posts} posts accepted, {faults.kills} kills, "

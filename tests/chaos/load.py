@@ -11,6 +11,7 @@ import aiohttp
 
 from tests.chaos.ledger import Ledger
 from tests.e2e.client import Answer, Client
+from tests.servers.pace import lasting
 
 ANSWER_LIMIT_S = 5.0
 # A gateway that did not answer is left alone for so long, as a load balancer does.
@@ -69,7 +70,7 @@ class Load:
         """Acts until the load is over; what was begun is repeated until it is answered."""
         while not self.over.is_set():
             await self._act(person)
-            await asyncio.sleep(self._chance.expovariate(1 / self._pause_s))
+            await lasting(self._chance.expovariate(1 / self._pause_s))
 
     async def _act(self, person: Person) -> None:
         order = self._chance.choice(person.orders)
@@ -135,7 +136,7 @@ class Load:
                 self._ledger.write("answer", key=key, status=answer.status, id=_id(answer))
                 return answer
             self.figures.repeated += 1
-            await asyncio.sleep(REPEAT_PAUSE_S)
+            await lasting(REPEAT_PAUSE_S)
 
     async def _try(
         self, person: Person, method: str, path: str, body: dict[str, Any] | None = None, key: str | None = None

@@ -9,6 +9,7 @@ from services.notifier import steps
 from shared import topology
 from shared.mongo import Database, connect, database
 from tests.chaos.stack import Stack
+from tests.servers.pace import lasting
 from tests.servers.waiting import eventually
 
 QUIET_LIMIT_S: Final = 180
@@ -39,7 +40,7 @@ async def quiet(stack: Stack) -> float:
     for _ in range(RETRIES):
         await eventually(nothing_left, timeout_s=QUIET_LIMIT_S, what="quiescence")
         # What was under way between two looks shows at the next.
-        await asyncio.sleep(1)
+        await lasting(1)
         if not await _retried(notifier) and await nothing_left():
             break
     await client.close()

@@ -30,6 +30,7 @@ from tests.infrastructure.mongodb import MongoFaults
 from tests.infrastructure.rabbitmq import RabbitFaults, copy_everything
 from tests.infrastructure.services import ServiceFaults
 from tests.infrastructure.smtp import SmtpFaults
+from tests.servers.pace import every
 from tests.servers.waiting import eventually
 
 SILENCE_LIMIT_S: Final = 2.0
@@ -92,17 +93,16 @@ class Watchers:
         return [Client(self._session, process.url, token) for process in self._stack.pair("gateway")]
 
     async def _go_on(self, client: Client, number: int) -> None:
-        for turn in itertools.count(number):
+        async for turn in every(EVERY_S):
             method, path, body = (
                 ("GET", "/v1/orders/o-0/messages?limit=5", None)
-                if turn % 3 == 0
+                if (number + turn) % 3 == 0
                 else ("POST", "/v1/orders/o-0/messages", {"text": f"again {next(self._number)}"})
             )
             began = time.monotonic()
             answer = await self._call(client, method, path, body)
             if answer is not None:
                 self.noticed.answered(answer.status, after_s=time.monotonic() - began)
-            await asyncio.sleep(EVERY_S)
 
     async def _call(self, client: Client, method: str, path: str, body: object) -> Answer | None:
         try:

@@ -28,6 +28,7 @@ from tests.chaos.poison import Poison
 from tests.chaos.quiet import quiet
 from tests.chaos.stack import SERVICES, Stack, end_in_order_when_told, running
 from tests.e2e.client import Answer, Client, Clients
+from tests.servers.pace import every
 from tests.servers.services import ServiceProcess
 
 POSTERS: Final = 8
@@ -61,11 +62,10 @@ class Poster:
         self._keys = itertools.count(number, POSTERS)
 
     async def go_on(self, over: asyncio.Event) -> None:
-        for turn in itertools.count():
+        async for turn in every(EVERY_S):
             if over.is_set():
                 return
             await self._post(turn)
-            await asyncio.sleep(EVERY_S)
 
     async def _post(self, turn: int) -> None:
         key, order = f"k{next(self._keys)}", f"o-{self._number}"

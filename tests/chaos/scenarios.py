@@ -14,12 +14,14 @@ from tests.chaos.load import Load, Person
 from tests.e2e.client import Answer
 from tests.grid.frozen import disconnect, stands_still
 from tests.grid.stage import Stage
+from tests.servers.pace import lasting
 from tests.servers.services import ServiceProcess
 from tests.servers.waiting import eventually
 
 ORDERS: Final = 5
 LATE_ORDER: Final = f"o-{ORDERS}"
 AWAY_S: Final = 1.5
+CALM_S: Final = 3.0
 REACH_LIMIT_S: Final = 10.0
 
 
@@ -81,9 +83,9 @@ Scenario = Callable[[Trial], Awaitable[None]]
 
 
 async def calm(trial: Trial) -> None:
-    """No trouble at all, for three seconds."""
+    """No trouble at all, for a few seconds."""
     del trial
-    await asyncio.sleep(3)
+    await lasting(CALM_S)
 
 
 def killed(service: str, point: str, *, times: int = 1) -> Scenario:
@@ -118,7 +120,7 @@ def unbound(exchange: str, queue: str) -> Scenario:
             source = await channel.declare_exchange(exchange, ExchangeType.TOPIC, durable=True, passive=True)
             target = await channel.get_queue(queue, ensure=False)
             await target.unbind(source, "#")
-            await asyncio.sleep(AWAY_S)
+            await lasting(AWAY_S)
             await target.bind(source, "#")
 
     return scenario
@@ -163,7 +165,7 @@ async def lost_connections(trial: Trial) -> None:
     """One worker loses its connections again and again while it works."""
     worker = await trial.alone("threads")
     for _ in range(3):
-        await asyncio.sleep(1)
+        await lasting(1)
         await trial.disconnect(worker)
     await trial.kill_at("threads", "before inserted")
 
@@ -214,8 +216,13 @@ async def _put(trial: Trial, order: Any) -> None:
 
 
 async def an_order_comes_after_the_post(trial: Trial) -> None:
+    vhost = trial.stage.parley.vhost
     await trial.say(LATE_ORDER, 0)
-    await asyncio.sleep(0.3)
+
+    async def is_decided() -> bool:
+        return await vhost.held(topology.COMMANDS_QUEUE) == 0
+
+    await eventually(is_decided, what="the post being decided while nobody knows its order")
     await _put(trial, people.orders()[ORDERS])
 
 
@@ -235,10 +242,10 @@ async def many_at_one_thread(trial: Trial) -> None:
 
 async def the_gateway_dies_with_posts_under_way(trial: Trial) -> None:
     workers = trial.stage.pair("threads")
-    await asyncio.sleep(0.5)
+    await lasting(0.5)
     for worker in workers:
         worker.pause()
-    await asyncio.sleep(0.7)
+    await lasting(0.7)
     [gateway] = trial.stage.pair("gateway")
     gateway.kill()
     for worker in workers:
@@ -263,7 +270,7 @@ async def notifiers_die_while_mongodb_stands_still(trial: Trial) -> None:
     mongo.pause()
     for each in notifiers:
         each.resume()
-    await asyncio.sleep(AWAY_S)
+    await lasting(AWAY_S)
     for each in notifiers:
         each.kill()
     mongo.resume()

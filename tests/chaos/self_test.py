@@ -31,6 +31,7 @@ from tests.chaos.poison import Poison
 from tests.chaos.scenarios import LATE_ORDER, ORDERS, Scenario, Trial, a_sender_dies, calm, fails, killed
 from tests.grid.stage import Stage, stage
 from tests.servers.mongodb import SharedMongo
+from tests.servers.pace import lasting
 from tests.servers.providers import shared_mongo, shared_rabbit
 from tests.servers.rabbitmq import SharedRabbit
 from tests.servers.waiting import eventually
@@ -193,7 +194,8 @@ async def _quiet(on: Stage) -> None:
             await eventually(nothing_left, timeout_s=QUIET_LIMIT_S)
         except AssertionError:
             return
-        await asyncio.sleep(0.7)
+        # What was under way between two looks shows at the next.
+        await lasting(0.7)
 
 
 async def _audited(on: Stage, ledger: Ledger, poison: Poison) -> Verdict:

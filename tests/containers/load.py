@@ -15,6 +15,7 @@ from deploy.local.credentials import Credentials
 from deploy.local.tokens import TokenMint
 from shared.orders import Customer
 from tests.made import snapshot
+from tests.servers.pace import every
 
 WRITERS = 6
 ORDERS = [f"cluster-{number}" for number in range(12)]
@@ -91,7 +92,7 @@ class Load:
         self, session: aiohttp.ClientSession, method: str, path: str, body: Any, *, token: str, key: str | None
     ) -> None:
         headers = {"Authorization": f"Bearer {token}"} | ({"Idempotency-Key": key} if key else {})
-        while True:
+        async for _ in every(RETRY_PAUSE_S):
             gateways = self._gateways()
             try:
                 url = gateways[next(self._turn) % len(gateways)] + path
@@ -103,7 +104,6 @@ class Load:
             except (aiohttp.ClientError, TimeoutError, OSError, IndexError):
                 pass
             self.ledger.refused += 1
-            await asyncio.sleep(RETRY_PAUSE_S)
 
     async def stored(self) -> dict[str, list[str]]:
         """The texts of every thread, from the API. Raises where it does not answer."""

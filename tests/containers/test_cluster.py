@@ -13,6 +13,7 @@ import pytest
 from deploy.local.settings import REPOSITORY
 from tests.containers.engine import Project, docker, require_engine
 from tests.containers.load import Load
+from tests.servers.pace import lasting
 from tests.servers.waiting import eventually
 
 pytestmark = pytest.mark.timeout(1_500)
@@ -52,7 +53,7 @@ async def test_any_node_may_die_under_load(cluster: Project, capsys: pytest.Capt
             load.ledger.new_window()
             before = load.ledger.answers
             await asyncio.to_thread(docker, "kill", victim)
-            await asyncio.sleep(DEAD_FOR_S)
+            await lasting(DEAD_FOR_S)
             await asyncio.to_thread(docker, "start", victim)
             await eventually(partial(_is_well, victim), timeout_s=180, what=f"{victim} being well again")
             gateways[:] = await asyncio.to_thread(_gateways, cluster)

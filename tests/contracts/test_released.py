@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]  # it comes without types
 import pytest
 
 from shared import examples
@@ -30,9 +30,15 @@ def _readings() -> list[Any]:
     ]
 
 
-def _read_by(release: Path, kind: str, message: Any) -> None:
-    """Raises ValidationError where that release does not take it. A type that it did not know it never subscribed to."""
-    known = json.loads((release / "readers.json").read_text())
+def _readers(release: Path) -> dict[str, Any]:
+    """By type, how the release reads it."""
+    known: dict[str, Any] = json.loads((release / "readers.json").read_text())
+    return known
+
+
+def _assert_read_by(release: Path, kind: str, message: Any) -> None:
+    """The release takes it; a type that it does not know it never subscribed to."""
+    known = _readers(release)
     if kind in known:
         jsonschema.validate(message, known[kind], cls=jsonschema.Draft202012Validator)
 
@@ -46,6 +52,12 @@ def test_there_is_a_release_to_live_beside() -> None:
     assert RELEASES
 
 
+@pytest.mark.parametrize("release", RELEASES, ids=lambda release: release.name)
+def test_a_release_reads_a_reply_and_all_that_it_writes_itself(release: Path) -> None:
+    written = {json.loads(path.read_text())["type"] for path in release.glob("parley.*.json")}
+    assert {*written, "reply"} <= _readers(release).keys()
+
+
 @pytest.mark.parametrize("path", _messages())
 def test_this_release_reads_what_an_earlier_one_writes(path: Path) -> None:
     written = json.loads(path.read_text())
@@ -55,12 +67,12 @@ def test_this_release_reads_what_an_earlier_one_writes(path: Path) -> None:
 
 @pytest.mark.parametrize(("release", "message"), _readings())
 def test_an_earlier_release_reads_what_this_one_writes(release: Path, message: Envelope) -> None:
-    _read_by(release, message.type, _json(message))
+    _assert_read_by(release, message.type, _json(message))
 
 
 @pytest.mark.parametrize("release", RELEASES, ids=lambda release: release.name)
 def test_an_earlier_release_reads_the_reply_of_this_one(release: Path) -> None:
-    _read_by(release, "reply", json.loads(examples.REPLY.model_dump_json(exclude_none=True)))
+    _assert_read_by(release, "reply", json.loads(examples.REPLY.model_dump_json(exclude_none=True)))
 
 
 @pytest.mark.parametrize("release", RELEASES, ids=lambda release: release.name)
@@ -68,7 +80,7 @@ def test_an_earlier_release_ignores_what_a_later_one_adds(release: Path) -> None
     for message in [*examples.COMMANDS, *examples.EVENTS, *examples.NOTIFICATIONS]:
         later = _json(message)
         later["data"]["added_later"] = {"x": 1}
-        _read_by(release, message.type, later | {"addedlater": "y"})
+        _assert_read_by(release, message.type, later | {"addedlater": "y"})
 
 
 @pytest.mark.parametrize("path", _messages())

@@ -76,7 +76,7 @@ def test_the_code_in_the_readme_is_that_of_the_example() -> None:
 
 def test_every_problem_is_explained_with_its_status() -> None:
     explained = dict(re.findall(r"^\| `(\w+)` \| (\d+) \|", API.read_text(), re.MULTILINE))
-    codes = {code: str(status) for code, status in STATUS_OF.items()}
+    codes: dict[str, str] = {code: str(status) for code, status in STATUS_OF.items()}
     codes |= {code: str(status) for status, (code, _) in HTTP_CODES.items()}
     assert explained == codes
 

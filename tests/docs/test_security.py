@@ -23,7 +23,7 @@ def _tests(path: Path) -> frozenset[str]:
     return frozenset(node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
 
 
-@pytest.mark.parametrize(("path", "test"), NAMED, ids="::".join)
+@pytest.mark.parametrize(("path", "test"), NAMED)
 def test_every_test_that_it_names_exists(path: str, test: str) -> None:
     assert (ROOT / path).is_file()
     assert not test or test in _tests(ROOT / path)

@@ -7,6 +7,7 @@ from services.threads import app
 from services.threads.migrate import STEPS
 from shared.mongo import Database
 from shared.schema import Step
+from tests.faults.replacing import replace
 
 
 async def expand(database: Database) -> None:
@@ -16,5 +17,5 @@ async def expand(database: Database) -> None:
 LATER: Final = (*STEPS, Step(STEPS[-1].version + 1, "one more index", expand))
 
 if __name__ == "__main__":
-    app.STEPS = LATER  # type: ignore[misc, assignment] - a later release
+    replace(app, "STEPS", lambda _steps: LATER)
     service.main()

@@ -11,7 +11,9 @@ from services.notifier import __main__ as service
 from services.notifier.mails import Mails
 from services.notifier.smtp import Connection
 from services.notifier.wire import Wire
-from tests.faults.points import Point, method, names, reach
+from tests.faults.points import Point, names, reach
+from tests.faults.replacing import replace
+from tests.servers.pace import lasting
 
 # The bytes of the mail are handed to the transport; the event loop sends them at the end of its round.
 FLUSH_S: Final = 0.02
@@ -39,8 +41,8 @@ NAMES: Final = [*names(POINTS[:2]), *WITHIN_DATA, *names(POINTS[2:])]
 def attach() -> None:
     for point in POINTS:
         point.attach()
-    Wire.ask = _asked(method(Wire, "ask", "DATA sent"))  # type: ignore[method-assign]  # a fault from outside
-    Connection.transmit = _transmitted(method(Connection, "transmit", "250 received"))  # type: ignore[method-assign]  # as above
+    replace(Wire, "ask", _asked)
+    replace(Connection, "transmit", _transmitted)
 
 
 def _asked(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -52,7 +54,7 @@ def _asked(original: Callable[..., Any]) -> Callable[..., Any]:
             return await original(self, commands, **named)
         asking = asyncio.ensure_future(original(self, commands, **named))
         try:
-            await asyncio.sleep(FLUSH_S)
+            await lasting(FLUSH_S)
             await reach("after DATA sent", _hung_up)
         except BaseException:
             asking.cancel()

@@ -4,7 +4,6 @@ What shall happen stands in a file (FAULT_FILE) that is written while the servic
 the order, by renaming the file; so several processes may share one. A name that is gone from the service stops the wrapper at its start.
 """
 
-import asyncio
 import functools
 import inspect
 import os
@@ -15,6 +14,8 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
+
+from tests.servers.pace import lasting
 
 FILE: Final = "FAULT_FILE"
 SIGNALS: Final[dict[str, signal.Signals]] = {
@@ -100,7 +101,7 @@ def names(points: Iterable[Point]) -> list[str]:
 async def reach(point: str, error: Callable[[], Exception]) -> None:
     """Does what was ordered for this point, if anything was."""
     if happen(point, error) == "SIGTERM":
-        await asyncio.sleep(SIGTERM_HOLD_S)
+        await lasting(SIGTERM_HOLD_S)
 
 
 def happen(point: str, error: Callable[[], Exception]) -> str | None:

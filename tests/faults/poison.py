@@ -12,30 +12,36 @@ from services.threads.commit import Committer, Group
 from services.threads.thread import EntryCommand
 from services.threads.work import Work
 from shared.commands import PostMessage
+from tests.faults.replacing import replace
 
 KILLS = "kill -9 me"
 RAISES = "raise"
 RAISES_FOR_ALL = "raise for all"
 
-original, decide = Committer.write, writer.decide
+
+def _poisoned(write: Any) -> Any:
+    async def poisoned(self: Committer, works: Sequence[Work]) -> Group:
+        texts = {work.command.data.text for work in works if isinstance(work.command, PostMessage)}
+        if KILLS in texts:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if RAISES_FOR_ALL in texts:
+            raise RuntimeError("a defect")
+        group: Group = await write(self, works)
+        return group
+
+    return poisoned
 
 
-async def poisoned(self: Committer, works: Sequence[Work]) -> Group:
-    texts = {work.command.data.text for work in works if isinstance(work.command, PostMessage)}
-    if KILLS in texts:
-        os.kill(os.getpid(), signal.SIGKILL)
-    if RAISES_FOR_ALL in texts:
-        raise RuntimeError("a defect")
-    return await original(self, works)
+def _misjudged(decide: Any) -> Any:
+    def misjudged(command: EntryCommand, *state: Any, **about: Any) -> Any:
+        if isinstance(command, PostMessage) and command.data.text == RAISES:
+            raise RuntimeError("a defect")
+        return decide(command, *state, **about)
 
-
-def misjudged(command: EntryCommand, *state: Any, **about: Any) -> Any:
-    if isinstance(command, PostMessage) and command.data.text == RAISES:
-        raise RuntimeError("a defect")
-    return decide(command, *state, **about)
+    return misjudged
 
 
 if __name__ == "__main__":
-    Committer.write = poisoned  # type: ignore[method-assign]  # a fault from outside
-    writer.decide = misjudged  # the same
+    replace(Committer, "write", _poisoned)
+    replace(writer, "decide", _misjudged)
     service.main()

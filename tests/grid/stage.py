@@ -14,11 +14,10 @@ from shared import topology
 from shared.mongo import Database, connect, database
 from tests.e2e.client import Clients
 from tests.faults.points import FILE, Orders
-from tests.servers.mongodb import FreshDatabases, SharedMongo
-from tests.servers.parley import Parley
-from tests.servers.rabbitmq import SharedRabbit, make_vhost
+from tests.servers.mongodb import SharedMongo
+from tests.servers.parley import Parley, own_parley
+from tests.servers.rabbitmq import SharedRabbit
 from tests.servers.services import ServiceProcess
-from tests.servers.smtp import SmtpServer
 
 Document = dict[str, Any]
 EVENTS_QUEUE: Final = "shop-grid"
@@ -78,11 +77,17 @@ async def stage(
     rabbit: SharedRabbit, mongo: SharedMongo, directory: Path, *, modules: Mapping[str, str] = MODULES, **settings: str
 ) -> AsyncIterator[Stage]:
     """`directory` is there, and takes the logs. `modules` are what runs as each service; `settings` are for all of them."""
-    smtp, databases = SmtpServer(), FreshDatabases(mongo)
-    smtp.start()
-    parley = Parley(vhost=make_vhost(rabbit), mongo=mongo, databases=databases, smtp=smtp, directory=directory)
+    with own_parley(rabbit, mongo, directory) as parley:
+        async with _staged(parley, directory, modules, settings) as staged:
+            yield staged
+
+
+@asynccontextmanager
+async def _staged(
+    parley: Parley, directory: Path, modules: Mapping[str, str], settings: Mapping[str, str]
+) -> AsyncIterator[Stage]:
     orders = {name: Orders(directory / f"{name}-fault") for name in ("threads", "notifier")}
-    client = connect(mongo.url, name="grid")
+    client = connect(parley.mongo.url, name="grid")
     try:
         for service, own in (("threads", {}), ("notifier", LEASE)):
             given = {**own, **settings, FILE: str(orders[service].path)}
@@ -102,10 +107,7 @@ async def stage(
             )
     finally:
         parley.kill()
-        smtp.close()
         await client.close()
-        parley.vhost.delete()
-        databases.drop()
 
 
 async def _listen(parley: Parley) -> None:

@@ -9,6 +9,7 @@ from pymongo.errors import PyMongoError
 from tests.chaos.lanes import Fault, Lane, NotPossible
 from tests.chaos.plan import Kind, Step
 from tests.chaos.stack import Stack
+from tests.servers.pace import lasting
 from tests.servers.proxy import Proxy
 from tests.servers.replica_set import Member
 
@@ -55,14 +56,14 @@ class MongoFaults:
 
     async def _kill(self, member: Member, step: Step) -> None:
         member.process.kill()
-        await asyncio.sleep(step.lasts_s)
+        await lasting(step.lasts_s)
         await asyncio.to_thread(member.start)
 
     async def freeze(self, step: Step) -> None:
         """Long enough, now and then, for another to be elected: then this one wakes as a primary that is none any more."""
         member = await self._primary()
         member.process.pause()
-        await asyncio.sleep(step.lasts_s)
+        await lasting(step.lasts_s)
         member.process.resume()
 
     async def step_down(self, _: Step) -> None:
@@ -78,7 +79,7 @@ class MongoFaults:
         await asyncio.to_thread(disk.fill)
         try:
             await asyncio.to_thread(_checkpoint, member)
-            await asyncio.sleep(step.lasts_s)
+            await lasting(step.lasts_s)
         finally:
             disk.clear()
         if not member.process.is_running:
@@ -106,7 +107,7 @@ class MongoFaults:
     async def _fail(self, step: Step, what: dict[str, Any]) -> None:
         member = await self._primary()
         await asyncio.to_thread(member.command, "configureFailPoint", "failCommand", mode="alwaysOn", data=what)
-        await asyncio.sleep(step.lasts_s)
+        await lasting(step.lasts_s)
         await asyncio.to_thread(member.command, "configureFailPoint", "failCommand", mode="off")
 
     def through(self, what: MemberFault) -> Fault:
@@ -115,7 +116,7 @@ class MongoFaults:
         async def fault(step: Step) -> None:
             proxy = (await self._primary()).proxy
             what(proxy)
-            await asyncio.sleep(step.lasts_s)
+            await lasting(step.lasts_s)
             proxy.heal()
 
         return fault

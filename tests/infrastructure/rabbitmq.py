@@ -11,6 +11,7 @@ from shared import topology
 from tests.chaos.lanes import Fault, Lane, NotPossible
 from tests.chaos.plan import Kind, Step
 from tests.chaos.stack import SERVICES, Stack
+from tests.servers.pace import lasting
 from tests.servers.proxy import Proxy
 from tests.servers.waiting import eventually
 
@@ -63,7 +64,7 @@ class RabbitFaults:
 
     async def freeze(self, step: Step) -> None:
         self._rabbit.pause()
-        await asyncio.sleep(step.lasts_s)
+        await lasting(step.lasts_s)
         self._rabbit.resume()
 
     async def close_connections(self, _: Step) -> None:
@@ -71,12 +72,12 @@ class RabbitFaults:
 
     async def memory_alarm(self, step: Step) -> None:
         await self._ctl("set_vm_memory_high_watermark", "0.00000001")
-        await asyncio.sleep(step.lasts_s)
+        await lasting(step.lasts_s)
         await self._ctl("set_vm_memory_high_watermark", "absolute", "1GB")
 
     async def disk_alarm(self, step: Step) -> None:
         await self._ctl("set_disk_free_limit", "1000GB")
-        await asyncio.sleep(step.lasts_s)
+        await lasting(step.lasts_s)
         await self._ctl("set_disk_free_limit", "200MB")
 
     async def disk_full(self, step: Step) -> None:
@@ -87,7 +88,7 @@ class RabbitFaults:
         await asyncio.to_thread(disk.fill, leave_bytes=LEFT_ON_DISK_BYTES)
         try:
             await eventually(self._has_disk_alarm, timeout_s=ALARM_LIMIT_S, what="RabbitMQ's disk alarm")
-            await asyncio.sleep(step.lasts_s)
+            await lasting(step.lasts_s)
         finally:
             disk.clear()
         await eventually(self._has_no_disk_alarm, timeout_s=ALARM_LIMIT_S, what="the end of RabbitMQ's disk alarm")
@@ -99,7 +100,7 @@ class RabbitFaults:
         definition = {"pattern": f"^({names})$", "definition": {"max-length": 1}, "apply-to": "queues", "priority": 9}
         management = self._rabbit.address.management
         await asyncio.to_thread(management.call, "PUT", policy, definition)
-        await asyncio.sleep(step.lasts_s)
+        await lasting(step.lasts_s)
         await asyncio.to_thread(management.call, "DELETE", policy)
 
     async def copies(self, step: Step) -> None:
@@ -124,7 +125,7 @@ class RabbitFaults:
             proxies = [self._stack.amqp[name] for name in choices[step.of(choices)]]
             for proxy in proxies:
                 what(proxy)
-            await asyncio.sleep(step.lasts_s)
+            await lasting(step.lasts_s)
             for proxy in proxies:
                 proxy.heal()
 

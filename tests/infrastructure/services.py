@@ -9,6 +9,7 @@ from tests.chaos.lanes import Lane, NotPossible
 from tests.chaos.plan import Kind, Step
 from tests.chaos.stack import Stack
 from tests.servers.clock import Clock
+from tests.servers.pace import lasting
 from tests.servers.services import ServiceProcess
 
 KILLS_EVERY_S: Final = 4.2
@@ -52,7 +53,7 @@ class ServiceFaults:
         process = self._picked(step)
         with self._to_itself(process):
             process.pause()
-            await asyncio.sleep(step.lasts_s)
+            await lasting(step.lasts_s)
             process.resume()
 
     async def jump(self, step: Step) -> None:
@@ -61,7 +62,7 @@ class ServiceFaults:
             raise NotPossible("libfaketime is not installed")
         clock = clocks[step.of(clocks)]
         clock.jump(JUMPS_S[int(step.pick * 1_000) % len(JUMPS_S)])
-        await asyncio.sleep(step.lasts_s)
+        await lasting(step.lasts_s)
         clock.jump(0)
 
     def _picked(self, step: Step) -> ServiceProcess:

@@ -6,6 +6,7 @@ from typing import Final
 from tests.chaos.lanes import Fault, Lane
 from tests.chaos.plan import Kind, Step
 from tests.chaos.stack import SEND_LIMIT_S, Stack
+from tests.servers.pace import lasting
 from tests.servers.smtp import AFTER_DOT, BEFORE_DOT, Drop, SmtpServer
 
 MAILS: Final = 2
@@ -39,14 +40,14 @@ class SmtpFaults:
     def _answer(self, answer: str) -> Fault:
         async def fault(step: Step) -> None:
             self._smtp.answer_data(answer, times=MAILS)
-            await asyncio.sleep(step.lasts_s)
+            await lasting(step.lasts_s)
 
         return fault
 
     def _drop(self, when: Drop) -> Fault:
         async def fault(step: Step) -> None:
             self._smtp.drop_data(when, times=MAILS)
-            await asyncio.sleep(step.lasts_s)
+            await lasting(step.lasts_s)
 
         return fault
 
@@ -56,25 +57,25 @@ class SmtpFaults:
             answers = ("", "450 4.2.1 mailbox busy", "550 5.1.1 no such mailbox")
             if answer := answers[(number + int(step.pick * 3)) % 3]:
                 self._smtp.refuse(recipient, answer)
-        await asyncio.sleep(step.lasts_s)
+        await lasting(step.lasts_s)
         for recipient in self._recipients:
             self._smtp.accept(recipient)
 
     async def drip(self, step: Step) -> None:
         self._smtp.drip(answers=4)
-        await asyncio.sleep(step.lasts_s)
+        await lasting(step.lasts_s)
 
     async def late(self, step: Step) -> None:
         """The mail is taken; the answer comes after the sender has given up waiting for it."""
         self._smtp.answer_late(LATE_S, times=MAILS)
-        await asyncio.sleep(step.lasts_s)
+        await lasting(step.lasts_s)
 
     async def away(self, step: Step) -> None:
         await asyncio.to_thread(self._smtp.stop)
-        await asyncio.sleep(step.lasts_s)
+        await lasting(step.lasts_s)
         await asyncio.to_thread(self._smtp.start)
 
     async def silent(self, step: Step) -> None:
         self._smtp.pause()
-        await asyncio.sleep(step.lasts_s)
+        await lasting(step.lasts_s)
         self._smtp.resume()

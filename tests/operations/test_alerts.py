@@ -110,13 +110,13 @@ def test_the_rules_of_the_proof_are_these_but_for_their_windows() -> None:
 
 @needs_promtool
 def test_a_stack_that_is_well_raises_no_alert(tmp_path: Path) -> None:
-    _fires(tmp_path, WELL, firing=set())
+    _assert_fires(tmp_path, WELL, firing=set())
 
 
 @needs_promtool
 @pytest.mark.parametrize("alert", FAULTS)
 def test_the_fault_fires_its_alert_and_no_other(tmp_path: Path, alert: str) -> None:
-    _fires(tmp_path, {**WELL, **FAULTS[alert]}, firing={alert, *IMPLIED.get(alert, ())})
+    _assert_fires(tmp_path, {**WELL, **FAULTS[alert]}, firing={alert, *IMPLIED.get(alert, ())})
 
 
 @needs_promtool
@@ -124,7 +124,7 @@ def test_the_fault_fires_its_alert_and_no_other(tmp_path: Path, alert: str) -> N
 def test_the_fault_fires_its_alert_where_another_series_is_absent(tmp_path: Path, alert: str) -> None:
     series = {**WELL, **FAULTS[alert]}
     del series[ABSENT[alert]]
-    _fires(tmp_path, series, firing={alert})
+    _assert_fires(tmp_path, series, firing={alert})
 
 
 @needs_promtool
@@ -132,17 +132,17 @@ def test_two_services_that_are_gone_are_two_alerts_with_their_names(tmp_path: Pa
     gone = {series: "0x240" for series in WELL if series.startswith("up{") and "notifier" not in series}
     labels = [f'{{alertname="ParleyServiceGone", job="parley-{service}"}}' for service in ("gateway", "threads")]
     firing = 'group by (alertname, job) (ALERTS{alertname="ParleyServiceGone", alertstate="firing"})'
-    _promtool(tmp_path, {**WELL, **gone}, query=firing, found=labels)
+    _assert_found(tmp_path, {**WELL, **gone}, query=firing, found=labels)
 
 
-def _fires(directory: Path, series: dict[str, str], *, firing: set[str]) -> None:
-    """Raises AssertionError unless, after an hour of these series, exactly these alerts fire."""
+def _assert_fires(directory: Path, series: dict[str, str], *, firing: set[str]) -> None:
+    """After an hour of these series, exactly these alerts fire."""
     labels = [f'{{alertname="{alert}"}}' for alert in sorted(firing)]
-    _promtool(directory, series, query='group by (alertname) (ALERTS{alertstate="firing"})', found=labels)
+    _assert_found(directory, series, query='group by (alertname) (ALERTS{alertstate="firing"})', found=labels)
 
 
-def _promtool(directory: Path, series: dict[str, str], *, query: str, found: list[str]) -> None:
-    """Raises AssertionError unless, after an hour of these series, the query finds exactly these labels."""
+def _assert_found(directory: Path, series: dict[str, str], *, query: str, found: list[str]) -> None:
+    """After an hour of these series, the query finds exactly these labels."""
     samples = [{"labels": labels, "value": 1} for labels in found]
     case: dict[str, Any] = {
         "rule_files": [str(ALERTS)],

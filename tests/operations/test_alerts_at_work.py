@@ -35,6 +35,7 @@ from tests.operations.prometheus import (
 )
 from tests.operations.queries import ALERTS, alert_rules
 from tests.servers.mongodb import SharedMongo
+from tests.servers.pace import every, lasting
 from tests.servers.parley import Parley
 from tests.servers.rabbitmq import SharedRabbit
 from tests.servers.smtp import AFTER_DOT
@@ -89,11 +90,10 @@ async def a_worker_gets_no_processor(scene: Scene) -> AsyncIterator[None]:
     worker = scene.parley.services["threads-2"]
 
     async def freeze() -> None:
-        while True:
+        async for _ in every(AWAKE_S):
             await asyncio.to_thread(worker.pause)
-            await asyncio.sleep(FROZEN_S)
+            await lasting(FROZEN_S)
             worker.resume()
-            await asyncio.sleep(AWAKE_S)
 
     async with _going_on(freeze):
         yield
@@ -105,9 +105,8 @@ async def somebody_publishes_nonsense(scene: Scene) -> AsyncIterator[None]:
     async with _channel(scene) as channel:
 
         async def publish() -> None:
-            while True:
+            async for _ in every(PACE_S):
                 await channel.basic_publish(b"nonsense", exchange=topology.COMMANDS, routing_key="message.post")
-                await asyncio.sleep(PACE_S)
 
         async with _going_on(publish):
             yield
@@ -283,14 +282,12 @@ async def _load(clients: Clients) -> AsyncIterator[None]:
     customer = clients.customer()
 
     async def write() -> None:
-        while True:
+        async for _ in every(PACE_S):
             await _try(customer.post("Where is my lamp?"))
-            await asyncio.sleep(PACE_S)
 
     async def read() -> None:
-        while True:
+        async for _ in every(PACE_S):
             await _try(customer.get("/v1/orders/1042/messages?limit=20"))
-            await asyncio.sleep(PACE_S)
 
     async with _going_on(write), _going_on(read), _going_on(read):
         yield
@@ -312,11 +309,13 @@ async def _going_on(work: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _channel(scene: Scene) -> AsyncIterator[aiormq.abc.AbstractChannel]:
+async def _channel(scene: Scene) -> AsyncIterator[aiormq.Channel]:
     """The operator's, without confirms."""
     connection = await aiormq.connect(scene.parley.vhost.url("operator"))
     try:
-        yield await connection.channel(publisher_confirms=False)
+        channel = await connection.channel(publisher_confirms=False)
+        assert isinstance(channel, aiormq.Channel)
+        yield channel
     finally:
         await connection.close()
 

@@ -43,12 +43,14 @@ async def _publish(parley: Parley, user: str, exchange: str, messages: list[dict
     await publisher.close()
 
 
-async def _everything_is_taken(parley: Parley, queue: str) -> None:
-    async def is_empty() -> bool:
-        retries = [topology.retry_queue(queue, tier) for tier in topology.tiers(queue)]
-        return not any([await parley.vhost.depth(name) for name in (queue, *retries)])
+async def _assert_all_taken(parley: Parley, queue: str) -> None:
+    """None of it is ready, in a consumer's hands, or on its way round through a retry tier: what is not dead by then is done."""
 
-    await eventually(is_empty, timeout_s=30, what=f"{queue} being empty")
+    async def is_settled() -> bool:
+        retries = [topology.retry_queue(queue, tier) for tier in topology.tiers(queue)]
+        return await parley.vhost.held(queue, *retries) == 0
+
+    await eventually(is_settled, timeout_s=60, what=f"all of {queue} being settled")
     dead = await parley.vhost.take_all(topology.dead_queue(queue))
     assert [(message.headers.get("x-parley-reason"), message.body) for message in dead] == []
 
@@ -56,10 +58,10 @@ async def _everything_is_taken(parley: Parley, queue: str) -> None:
 @releases
 async def test_threads_of_today_takes_the_commands_of_an_earlier_gateway(running_parley: Parley, release: Path) -> None:
     await _publish(running_parley, "shop", topology.SHOP_ORDERS, _written(release, "order.placed"))
-    await _everything_is_taken(running_parley, topology.ORDERS_QUEUE)
+    await _assert_all_taken(running_parley, topology.ORDERS_QUEUE)
     commands = _written(release, "command.")
     await _publish(running_parley, "gateway", topology.COMMANDS, commands)
-    await _everything_is_taken(running_parley, topology.COMMANDS_QUEUE)
+    await _assert_all_taken(running_parley, topology.COMMANDS_QUEUE)
     texts = {each["data"]["text"] for each in commands if each["type"] == "parley.command.message.post.v1"}
     async with clients_of(running_parley) as clients:
         customer = clients.customer()
@@ -79,7 +81,7 @@ async def test_the_notifier_of_today_mails_what_an_earlier_threads_addressed(
     (mail, *_) = await running_parley.smtp.wait_for(1)
     assert mail.recipients == (messages[0]["data"]["recipients"][0]["email"],)
     await _publish(running_parley, "threads", topology.NOTIFICATIONS, messages[1:])
-    await _everything_is_taken(running_parley, topology.NOTIFIER_QUEUE)
+    await _assert_all_taken(running_parley, topology.NOTIFIER_QUEUE)
 
 
 @releases

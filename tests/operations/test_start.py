@@ -175,3 +175,6 @@ async def test_a_worker_that_lags_is_not_ready_but_goes_on_answering_queries(
     await eventually(lambda: "oldest command has waited for" in said()[named].get("lag", ""), what="the lag")
     assert threads.status_of("/readyz") == status
     assert threads.status_of("/livez") == 200
+    # It is the worker that holds the command: none waits in the queue, nor for its order in a retry tier.
+    vhost = parley.vhost
+    assert (await vhost.depth(topology.COMMANDS_QUEUE), await vhost.held(topology.COMMANDS_QUEUE)) == (0, 1)

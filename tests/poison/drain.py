@@ -16,11 +16,10 @@ from shared.delivery import Outgoing, Publisher
 from shared.mongo import Database, connect, database
 from shared.orders import Customer, order_event, order_routing_key
 from tests.made import post, snapshot
-from tests.servers.mongodb import FreshDatabases, SharedMongo
-from tests.servers.parley import Parley
-from tests.servers.rabbitmq import SharedRabbit, make_vhost
+from tests.servers.mongodb import SharedMongo
+from tests.servers.parley import Parley, own_parley
+from tests.servers.rabbitmq import SharedRabbit
 from tests.servers.services import ServiceProcess
-from tests.servers.smtp import SmtpServer
 from tests.servers.waiting import eventually
 
 DEAD: Final = topology.dead_queue(topology.COMMANDS_QUEUE)
@@ -60,20 +59,21 @@ class Place:
     async def drained(self, *, stored: int, dead: int) -> tuple[float, float]:
         """Returns when so many are stored, and finished, and so many dead; the times of the first one stored and of the last look."""
         entries = self.store["entries"]
-        first, deadline = None, time.monotonic() + LIMIT_S
-        while time.monotonic() < deadline:
+        first: float | None = None
+
+        async def all_settled() -> bool:
+            nonlocal first
             count = await entries.estimated_document_count()
             first = first or (time.monotonic() if count else None)
-            is_done = count >= stored and not await entries.count_documents({"unfinished": True}, limit=1)
-            if first and is_done and await self.parley.vhost.depth(DEAD) >= dead:
-                return first, time.monotonic()
             if not self.worker.is_running:
                 self.worker.start()
                 self.restarts += 1
-            await asyncio.sleep(LOOK_EVERY_S)
-        raise AssertionError(
-            f"not drained within {LIMIT_S:g} s: {await entries.count_documents({})} of {stored} stored"
-        )
+            is_done = count >= stored and not await entries.count_documents({"unfinished": True}, limit=1)
+            return is_done and await self.parley.vhost.depth(DEAD) >= dead
+
+        await eventually(all_settled, timeout_s=LIMIT_S, every_s=LOOK_EVERY_S, what=f"{stored} stored and {dead} dead")
+        assert first is not None, "nothing was stored"
+        return first, time.monotonic()
 
     async def stored_texts(self) -> list[str]:
         return [entry["text"] async for entry in self.store["entries"].find({}, {"text": 1})]
@@ -81,9 +81,15 @@ class Place:
 
 @asynccontextmanager
 async def place(rabbit: SharedRabbit, mongo: SharedMongo, directory: Path) -> AsyncIterator[Place]:
-    smtp, databases = SmtpServer(), FreshDatabases(mongo)
-    parley = Parley(vhost=make_vhost(rabbit), mongo=mongo, databases=databases, smtp=smtp, directory=directory)
-    client = connect(mongo.url, name="poison")
+    with own_parley(rabbit, mongo, directory) as parley:
+        async with _worked_by(parley) as here:
+            await _with_orders(here)
+            yield here
+
+
+@asynccontextmanager
+async def _worked_by(parley: Parley) -> AsyncIterator[Place]:
+    client = connect(parley.mongo.url, name="poison")
     gateway = Publisher(parley.vhost.url("gateway"), name="poison-gateway")
     shop = Publisher(parley.vhost.url("shop"), name="poison-shop")
     worker = parley.add(
@@ -95,16 +101,11 @@ async def place(rabbit: SharedRabbit, mongo: SharedMongo, directory: Path) -> As
     )
     try:
         await asyncio.gather(gateway.connected(), shop.connected())
-        here = Place(parley, database(client, parley.database_names["threads"]), worker, gateway, shop)
-        await _with_orders(here)
-        yield here
+        yield Place(parley, database(client, parley.database_names["threads"]), worker, gateway, shop)
     finally:
         parley.kill()
         await asyncio.gather(gateway.close(), shop.close())
-        smtp.close()
         await client.close()
-        parley.vhost.delete()
-        databases.drop()
 
 
 async def _with_orders(here: Place) -> None:

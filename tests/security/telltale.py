@@ -14,33 +14,42 @@ from services.notifier.rendering import Renderer
 from services.threads import __main__ as threads
 from services.threads.commit import Committer, Group
 from services.threads.work import Work
+from tests.faults.replacing import replace
 
 RAISES, UNMAILABLE = "raise", "unmailable"
 
-write, render, ask = Committer.write, Renderer.render, Threads.ask
+
+def _write(write: Any) -> Any:
+    async def telling(self: Committer, works: Sequence[Work]) -> Group:
+        asked = [work.message.body.decode() for work in works]
+        if any(RAISES in body for body in asked):
+            raise RuntimeError(f"a write was refused: {asked}")
+        group: Group = await write(self, works)
+        return group
+
+    return telling
 
 
-async def _write(self: Committer, works: Sequence[Work]) -> Group:
-    asked = [work.message.body.decode() for work in works]
-    if any(RAISES in body for body in asked):
-        raise RuntimeError(f"a write was refused: {asked}")
-    return await write(self, works)
+def _render(render: Any) -> Any:
+    def telling(self: Renderer, mail: Any, *rest: Any, **named: Any) -> Any:
+        if UNMAILABLE in str(mail):
+            raise ValueError(f"a template failed: {mail}")
+        return render(self, mail, *rest, **named)
+
+    return telling
 
 
-def _render(self: Renderer, mail: Any, *rest: Any, **named: Any) -> Any:
-    if UNMAILABLE in str(mail):
-        raise ValueError(f"a template failed: {mail}")
-    return render(self, mail, *rest, **named)
+def _ask(ask: Any) -> Any:
+    async def telling(self: Threads, path: str, token: str, **named: Any) -> Any:
+        if RAISES in f"{path} {named}":
+            raise LookupError(f"{path} {token} {named}")
+        return await ask(self, path, token, **named)
 
-
-async def _ask(self: Threads, path: str, token: str, **named: Any) -> Any:
-    if RAISES in str(named):
-        raise LookupError(f"{path} {token} {named}")
-    return await ask(self, path, token, **named)
+    return telling
 
 
 if __name__ == "__main__":
-    Committer.write = _write  # type: ignore[method-assign] - a fault from outside
-    Renderer.render = _render  # type: ignore[method-assign] - a fault from outside
-    Threads.ask = _ask  # type: ignore[method-assign] - a fault from outside
+    replace(Committer, "write", _write)
+    replace(Renderer, "render", _render)
+    replace(Threads, "ask", _ask)
     {"gateway": gateway, "notifier": notifier, "threads": threads}[os.environ["TELLTALE"]].main()

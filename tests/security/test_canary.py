@@ -215,10 +215,13 @@ async def test_no_word_of_anybody_stands_in_a_log_a_metric_or_a_trace(parley: Pa
         await _mails_that_fail(people)
         await _a_guest_comes_and_goes(people)
         await _until_all_of_it_has_happened(parley)
-        outputs = {f"log of {name}": process.log for name, process in parley.services.items()}
+        outputs = {}
         for name, process in parley.services.items():
             outputs[f"metrics of {name}"] = await asyncio.to_thread(process.text_of, "/metrics")
             outputs[f"readiness of {name}"] = await asyncio.to_thread(process.text_of, "/readyz")
+            # The last lines are out when it has ended.
+            await asyncio.to_thread(process.term)
+            outputs[f"log of {name}"] = process.log
     outputs["traces"] = "\n".join(map(str, collector.spans))
     assert all(outputs.values())
     secrets = (people.token, *people.token.split(".")[1:], CREDENTIALS.link_secret, CREDENTIALS.token_secret)
@@ -229,7 +232,7 @@ async def test_no_word_of_anybody_stands_in_a_log_a_metric_or_a_trace(parley: Pa
         if WORD in line.casefold() or any(secret in line for secret in secrets)
     ]
     assert not leaks, "\n".join(leaks)
-    _require_that_it_happened(parley)
+    _assert_it_happened(parley)
     details = [str(letter.headers.get("x-parley-detail")) for letter in await _dead_letters(parley)]
     # Operators are told the order's number; and a defect's traceback, beside the body that it came of.
     quoted = [each for each in details if WORD in each.replace(ORDER, "") and "RuntimeError" not in each]
@@ -253,7 +256,7 @@ async def _dead_letters(parley: Parley) -> list[Any]:
     return [letter for queue in queues for letter in await parley.vhost.take_all(topology.dead_queue(queue))]
 
 
-def _require_that_it_happened(parley: Parley) -> None:
+def _assert_it_happened(parley: Parley) -> None:
     """The search finds nothing where nothing was logged: these lines must be there."""
     said = {service: {line["event"] for line in parley.services[service].log_events} for service in SERVICES}
     text = {service: parley.services[service].log for service in SERVICES}

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from services.gateway import frame
+from services.gateway import frame, requests
 from services.gateway.app import undressed
 from tests.fuzz.http import Application, Seen, request, scope_of
-from tests.fuzz.parsers import BODIES, requests
+from tests.fuzz.parsers import BODIES
 
 APPLICATION = Application(short=True)
 PAGES = Path(frame.__file__).parent / "pages"

@@ -29,7 +29,8 @@ KEEP_S, AT_MOST_EVERY_S = 300.0, 10.0
 
 def jwk(kid: str) -> dict[str, Any]:
     maker = jwt.get_algorithm_by_name("RS256")
-    return json.loads(maker.to_jwk(KEYS[kid].public_key())) | {"kid": kid, "alg": "RS256", "use": "sig"}
+    public: dict[str, Any] = json.loads(maker.to_jwk(KEYS[kid].public_key()))
+    return public | {"kid": kid, "alg": "RS256", "use": "sig"}
 
 
 def token(kid: str, *, life_s: float = 3_600, named: str | None = None) -> str:

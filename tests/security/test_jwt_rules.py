@@ -34,7 +34,8 @@ SIGNING: dict[str, Any] = {"RS256": RSA, "PS256": RSA, "ES256": EC, "EdDSA": ED}
 def jwk(key: Any, kid: str, algorithm: str, **more: Any) -> dict[str, Any]:
     """The public half, as a shop publishes it."""
     maker = jwt.get_algorithm_by_name(algorithm)
-    return json.loads(maker.to_jwk(key.public_key())) | {"kid": kid, "alg": algorithm} | more
+    public: dict[str, Any] = json.loads(maker.to_jwk(key.public_key()))
+    return public | {"kid": kid, "alg": algorithm} | more
 
 
 def published(*keys: dict[str, Any]) -> JwksKeys:
@@ -71,7 +72,7 @@ async def check(token: str, *, keys: Keys | None = None) -> SignedIn:
     return await checker.check(token)
 
 
-async def refused(token: str, *, keys: Keys | None = None) -> str:
+async def assert_refused(token: str, *, keys: Keys | None = None) -> str:
     """The reason. Whatever it is, nothing of the token stands in it."""
     with pytest.raises(ProblemError) as raised:
         await check(token, keys=keys)
@@ -93,13 +94,13 @@ async def test_3_1_each_algorithm_on_the_list_is_taken_with_its_own_key(algorith
 @pytest.mark.parametrize(("named", "used"), list(itertools.permutations(SIGNING, 2)))
 async def test_3_1_a_key_verifies_only_the_algorithm_that_it_was_published_for(named: str, used: str) -> None:
     token = jwt.encode(claims(), SIGNING[used], algorithm=used, headers={"kid": named})
-    await refused(token, keys=all_keys())
+    await assert_refused(token, keys=all_keys())
 
 
 @pytest.mark.parametrize("algorithm", ["RS384", "RS512", "PS512", "ES384", "HS256", "none", "", None, [], {}, "rs256"])
 async def test_3_1_any_other_algorithm_is_refused_whatever_signed_it(algorithm: Any) -> None:
     header = {"alg": algorithm, "typ": "JWT", "kid": "RS256"}
-    await refused(signed(header, claims()), keys=all_keys())
+    await assert_refused(signed(header, claims()), keys=all_keys())
 
 
 @pytest.mark.parametrize("encoding", [serialization.Encoding.PEM, serialization.Encoding.DER])
@@ -107,18 +108,18 @@ async def test_3_1_the_public_key_is_no_hmac_secret(encoding: serialization.Enco
     public = RSA.public_key().public_bytes(encoding, serialization.PublicFormat.SubjectPublicKeyInfo)
     content = part({"alg": "HS256", "typ": "JWT", "kid": "RS256"}) + b"." + part(claims(role="admin"))
     mac = base64.urlsafe_b64encode(hmac.digest(public, content, hashlib.sha256)).rstrip(b"=")
-    await refused((content + b"." + mac).decode(), keys=all_keys())
+    await assert_refused((content + b"." + mac).decode(), keys=all_keys())
 
 
 async def test_3_1_a_shared_secret_in_the_published_document_is_no_key() -> None:
     secret = {"kty": "oct", "kid": "k", "alg": "HS256", "k": part(SECRET.encode()).decode()}
     keys = published(secret, jwk(RSA, "RS256", "RS256"))
-    await refused(signed({"alg": "HS256", "kid": "k"}, claims()), keys=keys)
+    await assert_refused(signed({"alg": "HS256", "kid": "k"}, claims()), keys=keys)
 
 
 async def test_3_2_a_key_that_was_published_for_encryption_verifies_nothing() -> None:
     keys = published(jwk(RSA, "k", "RS256", use="enc"), jwk(EC, "other", "ES256", use="sig"))
-    await refused(jwt.encode(claims(), RSA, algorithm="RS256", headers={"kid": "k"}), keys=keys)
+    await assert_refused(jwt.encode(claims(), RSA, algorithm="RS256", headers={"kid": "k"}), keys=keys)
 
 
 # 3.3 Validate all cryptographic operations
@@ -143,13 +144,13 @@ async def test_3_3_a_token_that_was_changed_anywhere_is_refused(algorithm: str, 
             signature = ""
         case _:
             signature = make(sub="c-8")[2]
-    await refused(".".join((head, body, signature)), keys=all_keys())
+    await assert_refused(".".join((head, body, signature)), keys=all_keys())
 
 
 @pytest.mark.parametrize("shape", ["{0}.{1}", "{0}.{1}.{2}.{2}", ".{1}.{2}", "{0}..{2}", "{0}\n.{1}.{2}"])
 async def test_3_3_what_has_not_three_parts_as_they_must_be_is_refused(shape: str) -> None:
     parts = jwt.encode(claims(), SECRET, algorithm="HS256").split(".")
-    await refused(shape.format(*parts))
+    await assert_refused(shape.format(*parts))
 
 
 # 3.4 Validate cryptographic inputs; 3.5 ensure cryptographic keys have sufficient entropy
@@ -158,14 +159,14 @@ async def test_3_3_what_has_not_three_parts_as_they_must_be_is_refused(shape: st
 async def test_3_4_a_point_that_is_not_on_the_curve_is_no_key() -> None:
     bent = jwk(EC, "ES256", "ES256") | {"y": part(b"\x01" * 32).decode()}
     token = jwt.encode(claims(), EC, algorithm="ES256", headers={"kid": "ES256"})
-    await refused(token, keys=published(bent, jwk(RSA, "RS256", "RS256")))
+    await assert_refused(token, keys=published(bent, jwk(RSA, "RS256", "RS256")))
 
 
 async def test_3_5_an_rsa_key_below_2048_bits_is_refused() -> None:
     weak = rsa.generate_private_key(public_exponent=65537, key_size=1024)  # noqa: S505 - that is the point
     with pytest.warns(Warning, match="1024 bits"):
         token = jwt.encode(claims(), weak, algorithm="RS256", headers={"kid": "weak"})
-    await refused(token, keys=published(jwk(weak, "weak", "RS256")))
+    await assert_refused(token, keys=published(jwk(weak, "weak", "RS256")))
 
 
 @pytest.mark.parametrize("settings", [GatewaySettings, ThreadsSettings], ids=["gateway", "threads"])
@@ -211,14 +212,14 @@ def test_3_5_a_weak_secret_or_a_demo_one_outside_demo_mode_stops_the_start(
 
 @pytest.mark.parametrize("body", [b"\xff\xfe{}", b'"text"', b"[]", b"null", b"{", b"", b"[" * 5_000, b'{"a":' * 2_000])
 async def test_3_7_claims_that_are_no_json_object_in_utf_8_are_refused(body: bytes) -> None:
-    await refused(signed({"alg": "HS256"}, body))
+    await assert_refused(signed({"alg": "HS256"}, body))
 
 
 @pytest.mark.parametrize(
     "header", [b"\xff", b"[]", b"null", b"{", b"[" * 6_000, b'{"alg":' * 900, b'{"alg":"HS256","kid":5}', b"{}"]
 )
 async def test_3_7_a_header_that_is_no_json_object_of_ours_is_refused(header: bytes) -> None:
-    await refused(signed(header, claims()))
+    await assert_refused(signed(header, claims()))
 
 
 @pytest.mark.parametrize(
@@ -227,7 +228,7 @@ async def test_3_7_a_header_that_is_no_json_object_of_ours_is_refused(header: by
     ids=json.dumps,
 )
 async def test_3_8_and_3_9_issuer_and_audience_are_compared_as_they_are(wrong: dict[str, Any]) -> None:
-    await refused(signed({"alg": "HS256"}, claims(**wrong)))
+    await assert_refused(signed({"alg": "HS256"}, claims(**wrong)))
 
 
 async def test_3_9_one_of_several_audiences_is_enough() -> None:
@@ -243,16 +244,16 @@ async def test_3_10_a_key_that_the_token_brings_along_is_not_looked_at(name: str
     other = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     brought = jwk(other, "RS256", "RS256") if name == "jwk" else "http://127.0.0.1:9/keys"
     headers = {"kid": "RS256", name: [brought] if name == "x5c" else brought}
-    await refused(jwt.encode(claims(), other, algorithm="RS256", headers=headers), keys=all_keys())
+    await assert_refused(jwt.encode(claims(), other, algorithm="RS256", headers=headers), keys=all_keys())
 
 
 @pytest.mark.parametrize("kid", ["", "../../dev/null", "' OR 1=1 --", "http://127.0.0.1:9/k", "RS256\x00", "x" * 4_000])
 async def test_3_10_a_key_number_is_looked_up_and_nothing_else(kid: str) -> None:
-    await refused(jwt.encode(claims(), RSA, algorithm="RS256", headers={"kid": kid}), keys=all_keys())
+    await assert_refused(jwt.encode(claims(), RSA, algorithm="RS256", headers={"kid": kid}), keys=all_keys())
 
 
 async def test_3_10_a_token_without_a_key_number_is_refused_where_keys_are_published() -> None:
-    await refused(jwt.encode(claims(), RSA, algorithm="RS256"), keys=all_keys())
+    await assert_refused(jwt.encode(claims(), RSA, algorithm="RS256"), keys=all_keys())
 
 
 @pytest.mark.parametrize(
@@ -260,7 +261,7 @@ async def test_3_10_a_token_without_a_key_number_is_refused_where_keys_are_publi
 )
 async def test_3_10_a_header_that_must_be_understood_and_is_not_is_refused(header: dict[str, Any]) -> None:
     """RFC 7515, section 4.1.11."""
-    await refused(signed({"alg": "HS256", **header}, claims()))
+    await assert_refused(signed({"alg": "HS256", **header}, claims()))
 
 
 @pytest.mark.parametrize(
@@ -279,7 +280,7 @@ async def test_3_10_a_header_that_must_be_understood_and_is_not_is_refused(heade
     ids=str,
 )
 async def test_3_10_a_token_counts_only_within_its_time(wrong: dict[str, Any]) -> None:
-    await refused(signed({"alg": "HS256"}, claims(**wrong)))
+    await assert_refused(signed({"alg": "HS256"}, claims(**wrong)))
 
 
 async def test_3_10_clocks_may_differ_by_half_a_minute() -> None:
@@ -296,7 +297,7 @@ async def test_3_10_of_a_claim_that_is_there_twice_the_last_counts_everywhere() 
 
 
 async def test_a_token_of_a_megabyte_is_refused_before_anything_is_parsed() -> None:
-    detail = await refused("a" * 1_000_000)
+    detail = await assert_refused("a" * 1_000_000)
     assert str(MAX_TOKEN_CHARACTERS) in detail
 
 
@@ -337,12 +338,12 @@ def test_3_12_our_own_tokens_are_checked_as_strictly(wrong: dict[str, Any]) -> N
 
 @pytest.mark.parametrize("kind", [KINDS[0], KINDS[2], "dpop+jwt", "secevent+jwt", "id_token", ["JWT"], {}, 5])
 async def test_3_11_a_token_of_another_type_is_no_bearer_token(kind: Any) -> None:
-    await refused(signed({"alg": "HS256", "typ": kind}, claims()))
+    await assert_refused(signed({"alg": "HS256", "typ": kind}, claims()))
 
 
 @pytest.mark.parametrize("missing", ["order_id", "name"])
 async def test_3_12_a_session_without_its_thread_opens_nothing(missing: str) -> None:
-    await refused(own("parley-guest-session+jwt", **{missing: None}))
+    await assert_refused(own("parley-guest-session+jwt", **{missing: None}))
 
 
 def test_3_12_the_shops_tokens_and_ours_never_share_an_algorithm() -> None:

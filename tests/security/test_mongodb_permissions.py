@@ -83,7 +83,7 @@ async def test_a_service_runs_no_command_of_the_operators(
             assert set(await client.list_database_names()) <= {service}
             return
         with pytest.raises(OperationFailure, match="not authorized"):
-            await client.admin.command(command, **({"logLevel": 1} if command == "getParameter" else {}))
+            await client.admin.command({command: 1, **({"logLevel": 1} if command == "getParameter" else {})})
 
 
 @pytest.mark.parametrize("verb", VERBS)

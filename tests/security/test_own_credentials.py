@@ -4,9 +4,10 @@ import re
 import subprocess
 import sys
 import time
-from typing import Any
+from typing import Any, Final
 
 import aiormq
+import jwt
 import pytest
 from pymongo import AsyncMongoClient
 from pymongo.errors import OperationFailure
@@ -24,6 +25,7 @@ from tests.servers.parley import CREDENTIALS, Parley
 from tests.servers.waiting import eventually
 
 Document = dict[str, Any]
+GUEST_LINK: Final = "parley-guest-link+jwt"
 GUEST = Customer(id="c-9", name="Gus", email="gus@example.com", guest=True)
 
 
@@ -151,18 +153,22 @@ async def test_a_link_in_a_mail_opens_its_one_thread_and_no_other(guarded: Parle
         opened = await nobody.call("POST", "/v1/guest-sessions", {"token": link[1]})
         guest = clients.with_token(opened.body["access_token"])
         assert (await guest.get("/v1/orders/G-1/messages")).status == 200
-        await _sees_nothing_else(guest)
+        await _assert_sees_nothing_else(guest)
 
 
-async def _sees_nothing_else(guest: Client) -> None:
+async def _assert_sees_nothing_else(guest: Client) -> None:
     assert (await guest.get("/v1/orders/1042/messages")).status == 404
     assert (await guest.post("Let me in", order_id="1042", Prefer="wait=20")).status == 404
     listed = await guest.get("/v1/orders")
     assert [each["order"]["order_id"] for each in listed.body["items"]] == ["G-1"]
 
 
-def test_a_guests_link_is_minted_for_the_one_order(parley: Parley) -> None:
+def test_a_guests_link_is_for_its_one_order_whatever_is_written_into_it() -> None:
     """A claim cannot be exchanged for another without the secret, which the notifier does not have."""
-    link = tokens.mint_guest_link("G-1", "c-9", "Gus", secret="a-secret-that-is-not-ours-at-all", now=time.time())
-    with pytest.raises(tokens.jwt.InvalidTokenError):
-        tokens.read_own(link, "parley-guest-link+jwt", secret=CREDENTIALS.link_secret)
+    link = tokens.mint_guest_link("G-1", "c-9", "Gus", secret=CREDENTIALS.link_secret, now=time.time())
+    assert tokens.read_own(link, GUEST_LINK, secret=CREDENTIALS.link_secret)["order_id"] == "G-1"
+    elsewhere = tokens.mint_guest_link("1042", "c-9", "Gus", secret="a-secret-that-is-not-ours-at-all", now=time.time())
+    exchanged = [*elsewhere.split(".")[:2], link.split(".")[2]]
+    for forged in (elsewhere, ".".join(exchanged)):
+        with pytest.raises(jwt.InvalidSignatureError):
+            tokens.read_own(forged, GUEST_LINK, secret=CREDENTIALS.link_secret)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 
 import aiohttp
 
+from services.gateway.commands import MAX_IN_FLIGHT
 from shared import topology
 from tests.integration.gateway.conftest import Api, NewGateway, Seen, token
 from tests.integration.gateway.standins import Worker
@@ -86,6 +87,17 @@ async def test_while_rabbitmq_takes_nothing_posts_are_503_within_two_seconds_and
             refused = await asyncio.gather(*(api.post(bearer=bearer) for _ in range(5)))
         assert {seen.status for seen in refused} == {503}
         await eventually(lambda: history_is(api, bearer, waiting), timeout_s=30, what="the posts that were waiting")
+
+
+async def test_more_posts_than_may_be_under_way_are_all_answered_within_the_same_two_seconds(
+    api: Api, rabbitmq: SharedRabbit
+) -> None:
+    rabbitmq.pause()
+    with within(2):
+        refused = await asyncio.gather(*(api.post() for _ in range(MAX_IN_FLIGHT + 50)))
+    rabbitmq.resume()
+    assert {seen.status for seen in refused} == {503}
+    assert sum(seen.json.get("outcome") == "unknown" for seen in refused) <= MAX_IN_FLIGHT
 
 
 async def is_found(api: Api, bearer: str) -> bool:

@@ -23,7 +23,7 @@ from tests.integration.gateway.conftest import LINK_SECRET, Api, NewGateway, See
 from tests.integration.gateway.standins import QueryApi, Worker, done
 from tests.servers.rabbitmq import SharedRabbit, Vhost
 from tests.servers.services import ServiceProcess
-from tests.servers.waiting import eventually
+from tests.servers.waiting import eventually, within
 
 ORDER = {
     "order_id": "1042",
@@ -74,11 +74,10 @@ async def test_without_an_outcome_in_time_it_is_accepted_and_can_be_asked_about(
 
 
 async def test_respond_async_is_answered_at_once_and_nothing_is_lost(api: Api, vhost: Vhost) -> None:
-    started = time.monotonic()
     seen = await api.post(Prefer="respond-async")
     assert (seen.status, seen.headers["Preference-Applied"]) == (202, "respond-async")
-    assert time.monotonic() - started < 1
-    assert len(await vhost.take_all(topology.COMMANDS_QUEUE)) == 1
+    (message,) = await vhost.take_all(topology.COMMANDS_QUEUE)
+    assert message.reply_to is None  # no answer is asked for, so none was waited for
 
 
 async def test_the_same_key_is_the_same_command_and_another_callers_is_not(api: Api, worker: Worker) -> None:
@@ -108,7 +107,7 @@ async def test_two_texts_under_one_key_at_once_get_each_their_own_outcome(api: A
 
 
 async def test_many_at_once_each_get_their_own_outcome(api: Api, worker: Worker) -> None:
-    answers = await asyncio.gather(*(api.post(f"text {number}") for number in range(200)))
+    answers = await asyncio.gather(*(api.post(f"text {number}", Prefer="wait=30") for number in range(200)))
     assert [seen.json["text"] for seen in answers] == [f"text {number}" for number in range(200)]
     assert len({seen.json["id"] for seen in answers}) == 200
 
@@ -226,9 +225,8 @@ async def test_rabbitmq_killed_is_503_within_two_seconds_and_reading_still_works
 ) -> None:
     query_api.answers["/v1/me"] = (200, b'{"id": "c-7"}', {})
     rabbitmq.kill()
-    started = time.monotonic()
-    seen = await api.post(Idempotency_Key="k")
-    assert time.monotonic() - started < 2
+    with within(2):
+        seen = await api.post(Idempotency_Key="k")
     assert (seen.status, seen.json["type"]) == (503, "urn:parley:problem:unavailable")
     assert int(seen.headers["Retry-After"]) > 0
     assert (await api.call("GET", "/v1/me", bearer=token())).body == b'{"id": "c-7"}'
@@ -273,12 +271,10 @@ async def test_rabbitmq_that_does_not_answer_is_503_with_the_key_to_repeat_it_un
 
 async def without_answer(api: Api) -> tuple[Seen, list[Seen]]:
     """The first write's answer, and those of some more at once; each within two seconds."""
-    started = time.monotonic()
-    first = await api.post("Hello")
-    assert time.monotonic() - started < 2
-    started = time.monotonic()
-    rest = await asyncio.gather(*(api.post("More") for _ in range(20)))
-    assert time.monotonic() - started < 2
+    with within(2):
+        first = await api.post("Hello")
+    with within(2):
+        rest = await asyncio.gather(*(api.post("More") for _ in range(20)))
     return first, rest
 
 

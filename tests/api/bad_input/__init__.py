@@ -1,0 +1,1 @@
+"""Bad input: each kind has one defined answer, and changes nothing."""
