@@ -13,6 +13,7 @@ from aio_pika import IncomingMessage
 from services.notifier.consumers import QUEUE, Notifications
 from shared.connections import EndOfConnection, ended, keep_connected
 from shared.delivery import BROKER_AWAY, Settler
+from shared.losses import in_background, loss_is_an_error
 
 log = structlog.get_logger(__name__)
 
@@ -38,7 +39,9 @@ class Subscription:
 
     def start(self) -> None:
         """Attaches to the queue as soon as RabbitMQ is there."""
-        self._connected = asyncio.create_task(keep_connected(self._url, "notifier-consumer", self._serve))
+        self._connected = in_background(
+            keep_connected(self._url, "notifier-consumer", self._serve), name="notifications: connection"
+        )
 
     async def stop(self) -> None:
         """Takes nothing more; the group in hand may end."""
@@ -82,7 +85,8 @@ class Subscription:
             while True:
                 await self._has_arrived.wait()
                 async with self._in_hand:
-                    await self._settle(channel, [IncomingMessage(each) for each in self._next_group()])
+                    with loss_is_an_error():
+                        await self._settle(channel, [IncomingMessage(each) for each in self._next_group()])
         except Exception:
             log.exception("deliveries_given_back", queue=QUEUE.name)
             with contextlib.suppress(*BROKER_AWAY):
