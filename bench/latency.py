@@ -13,9 +13,9 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
+from urllib.parse import urlsplit
 
-import aiohttp
-
+from bench.connection import Connection
 from bench.load.figures import percentile
 from bench.rounds import ROUNDS, Row, line
 from bench.stack import made_orders, place, running_parley
@@ -35,10 +35,12 @@ Post = Callable[[], Awaitable[float]]
 
 
 class Client:
-    """A shop's app at one gateway, with kept connections, as customers and sellers in turn."""
+    """A shop's app at one gateway, as customers and sellers in turn, with a kept connection for requests and one for live events."""
 
-    def __init__(self, parley: Parley, http: aiohttp.ClientSession, orders: list[ShopOrder]) -> None:
-        self._parley, self._http = parley, http
+    def __init__(self, parley: Parley, orders: list[ShopOrder]) -> None:
+        self._parley = parley
+        port = urlsplit(parley.gateway_url).port or 0
+        self._requests, self._live = Connection(port), Connection(port)
         self._turn: Iterator[ShopOrder] = itertools.cycle(orders)
         self._tokens: dict[str, str] = {}
         self._arrived: dict[str, asyncio.Future[float]] = {}
@@ -53,7 +55,7 @@ class Client:
         path = f"/v1/orders/{order.order_id}/messages?after_seq={posted['seq'] - 1}"
         read: set[str] = set()
         while posted["id"] not in read:
-            read = {each["id"] for each in (await self._get(path, token))["items"]}
+            read = {each["id"] for each in (await self._requests.ask("GET", path, token))["items"]}
         return time.perf_counter() - began
 
     async def until_live(self) -> float:
@@ -85,39 +87,29 @@ class Client:
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
         """With one live connection of the shop's, which hears of every post."""
-        headers = {"Authorization": f"Bearer {self._parley.admin()}"}
-        async with self._http.get(f"{self._parley.gateway_url}/v1/events", headers=headers) as answer:
-            assert answer.status == 200, await answer.text()
-            hearing = asyncio.create_task(self._hear(answer))
-            try:
-                yield
-            finally:
-                hearing.cancel()
-                await asyncio.gather(hearing, return_exceptions=True)
+        events = self._live.listen("/v1/events", self._parley.admin())
+        await anext(events)
+        hearing = asyncio.create_task(self._hear(events))
+        try:
+            yield
+        finally:
+            hearing.cancel()
+            await asyncio.gather(hearing, return_exceptions=True)
+            for connection in (self._requests, self._live):
+                connection.close()
 
-    async def _hear(self, answer: aiohttp.ClientResponse) -> None:
-        async for said in answer.content:
+    async def _hear(self, events: AsyncIterator[bytes]) -> None:
+        async for event in events:
             now = time.perf_counter()
-            if said.startswith(b"data: "):
-                text = json.loads(said[6:]).get("message", {}).get("text")
-                arrived = self._arrived.pop(text, None)
-                if arrived is not None:
-                    arrived.set_result(now)
+            arrived = self._arrived.pop(json.loads(event).get("message", {}).get("text"), None)
+            if arrived is not None:
+                arrived.set_result(now)
 
     async def _post(self, order: ShopOrder, token: str, text: str | None = None) -> dict[str, Any]:
-        url = f"{self._parley.gateway_url}/v1/orders/{order.order_id}/messages"
-        headers = {"Authorization": f"Bearer {token}"}
-        async with self._http.post(url, json={"text": text or self._text()}, headers=headers) as answer:
-            posted: dict[str, Any] = await answer.json()
-            assert answer.status == 201, posted
-            return posted
-
-    async def _get(self, path: str, token: str) -> dict[str, Any]:
-        headers = {"Authorization": f"Bearer {token}"}
-        async with self._http.get(self._parley.gateway_url + path, headers=headers) as answer:
-            found: dict[str, Any] = await answer.json()
-            assert answer.status == 200, found
-            return found
+        path = f"/v1/orders/{order.order_id}/messages"
+        posted: dict[str, Any] = await self._requests.ask("POST", path, token, {"text": text or self._text()})
+        assert "seq" in posted, posted
+        return posted
 
     def _text(self) -> str:
         return f"When will it be sent? I have been waiting for some days now. ({next(self._numbers)})"
@@ -147,17 +139,16 @@ async def idle(parley: Parley, *, rounds: int) -> list[Row]:
     """B7: the three ways in turn, round by round; a row for the median of each and one for its 99th percentile."""
     orders = made_orders(CONVERSATIONS, customers=CONVERSATIONS, sellers=SELLERS)
     await place(parley.vhost.url("shop"), parley.gateway_url, parley.admin(), orders)
-    async with aiohttp.ClientSession() as http:
-        client = Client(parley, http, orders)
-        async with client.listening():
-            ways: list[tuple[str, Post, float, float]] = [
-                ("readable", client.until_readable, 10, 25),
-                ("live event", client.until_live, 10, 25),
-                ("taken by the mail server (mail delay 0)", client.until_mailed, 50, 100),
-            ]
-            for _, post, _, _ in ways:
-                await some(post, WARM_UP)
-            took: list[list[list[float]]] = [[await some(way[1], POSTS) for way in ways] for _ in range(rounds)]
+    client = Client(parley, orders)
+    async with client.listening():
+        ways: list[tuple[str, Post, float, float]] = [
+            ("readable", client.until_readable, 10, 25),
+            ("live event", client.until_live, 10, 25),
+            ("taken by the mail server (mail delay 0)", client.until_mailed, 50, 100),
+        ]
+        for _, post, _, _ in ways:
+            await some(post, WARM_UP)
+        took: list[list[list[float]]] = [[await some(way[1], POSTS) for way in ways] for _ in range(rounds)]
     rows = []
     for number, (until, _, p50_ms, p99_ms) in enumerate(ways):
         of_rounds = [each[number] for each in took]
