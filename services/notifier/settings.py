@@ -40,7 +40,7 @@ class Settings(CommonSettings):
     smtp_user: str | None = None
     smtp_password: SecretStr | None = None
     smtp_local_hostname: str = Field(default_factory=_host_name)
-    smtp_connections: int = Field(default=4, ge=1, le=64)
+    smtp_connections: int = Field(default=8, ge=1, le=64)
     smtp_connect_limit_s: Seconds = 20
     smtp_idle_s: Seconds = 30
     smtp_mails_per_connection: int = Field(default=100, ge=1)

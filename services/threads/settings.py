@@ -19,7 +19,7 @@ class Settings(CommonSettings, TokenSettings):
     roles: str = "worker,api"
     admin_email: EmailAddress | None = None
     admin_locale: Locale = "en"
-    group_max: Annotated[int, Field(ge=1, le=1_000)] = 256
+    group_max: Annotated[int, Field(ge=1, le=1_000)] = 128
     ready_lag_s: Annotated[float, Field(gt=0)] = 300
 
     @model_validator(mode="after")
