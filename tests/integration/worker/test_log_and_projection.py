@@ -4,10 +4,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-import pytest
 from pymongo.asynchronous.database import AsyncDatabase
 
-from services.threads import indexes
 from services.threads.access import Parties
 from services.threads.entries import Log
 from services.threads.orders import Orders
@@ -18,12 +16,6 @@ from tests.made import SELLER, post, snapshot
 
 Document = dict[str, Any]
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
-
-
-@pytest.fixture
-async def store(database: AsyncDatabase[Document]) -> AsyncDatabase[Document]:
-    await indexes.ensure(database)
-    return database
 
 
 def _chain(order_id: str, count: int) -> list[Entry]:

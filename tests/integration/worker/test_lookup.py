@@ -3,10 +3,9 @@
 from datetime import UTC, datetime
 from typing import Any
 
-import pytest
 from pymongo.asynchronous.database import AsyncDatabase
 
-from services.threads import answers, indexes
+from services.threads import answers
 from services.threads.access import Parties
 from services.threads.entries import Log
 from services.threads.lookup import Found, LookUp
@@ -20,12 +19,6 @@ from tests.made import post, snapshot
 
 Document = dict[str, Any]
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
-
-
-@pytest.fixture
-async def store(database: AsyncDatabase[Document]) -> AsyncDatabase[Document]:
-    await indexes.ensure(database)
-    return database
 
 
 async def _stored(store: AsyncDatabase[Document]) -> tuple[list[Entry], list[str]]:

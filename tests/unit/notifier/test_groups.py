@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from services.notifier.groups import Groups
+from tests.servers.pace import others_turn
 
 
 class Work:
@@ -39,10 +40,10 @@ async def test_what_is_asked_while_a_group_is_under_way_is_the_next_one() -> Non
     groups = Groups(work, at_most=10)
     work.may_go_on.clear()
     first = asyncio.create_task(groups.ask(1))
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+    await others_turn()
+    await others_turn()
     later = [asyncio.create_task(groups.ask(number)) for number in (2, 3)]
-    await asyncio.sleep(0)
+    await others_turn()
 
     work.may_go_on.set()
 
@@ -55,8 +56,8 @@ async def test_behind_a_group_the_next_one_may_gather_for_a_while() -> None:
     groups = Groups(work, at_most=10, gather_s=0.2)
     await groups.ask(1)
     second = asyncio.create_task(groups.ask(2))
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+    await others_turn()
+    await others_turn()
 
     assert await asyncio.gather(second, groups.ask(3)) == [4, 6]
     assert work.groups == [[1], [2, 3]]
@@ -85,7 +86,7 @@ async def test_whoever_is_cancelled_before_the_group_begins_is_left_out() -> Non
     groups = Groups(work, at_most=10)
     work.may_go_on.clear()
     first, second, third = (asyncio.create_task(groups.ask(number)) for number in (1, 2, 3))
-    await asyncio.sleep(0)
+    await others_turn()
     second.cancel()
     with pytest.raises(asyncio.CancelledError):
         await second
