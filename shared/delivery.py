@@ -22,7 +22,7 @@ from pamqp.commands import Basic
 from shared import topology
 from shared.envelope import MEDIA_TYPE
 from shared.errors import CannotProcess, RetryLater
-from shared.losses import NO_CONNECTION, in_background, loss_is_an_error
+from shared.losses import NO_CONNECTION, end, in_background, loss_is_an_error
 
 log = structlog.get_logger(__name__)
 
@@ -155,8 +155,7 @@ class Publisher:
 
     async def close(self) -> None:
         if self._connecting is not None:
-            self._connecting.cancel()
-            await asyncio.gather(self._connecting, return_exceptions=True)
+            await end(self._connecting)
         if self._connection is not None:
             await self._connection.close()
 
@@ -390,7 +389,7 @@ class Settler:
         outgoing = await self._outcome(message, work)
         if outgoing is not None:
             await self._publisher.publish_until_confirmed(outgoing)
-        with contextlib.suppress(*BROKER_AWAY):
+        with contextlib.suppress(*NO_CONNECTION), loss_is_an_error():
             await message.ack()
 
     async def _outcome(self, message: AbstractIncomingMessage, work: Work) -> Outgoing | None:

@@ -2,7 +2,7 @@
 
 aiormq (7.2.4) rejects what waits on a dead connection with whatever ended it: an error of its own; a bare `Exception()` where the
 connection was closed as soon as it was open; and CancelledError where the peer was silent for the heartbeat's time, which looks as
-though somebody had cancelled the task that waits.
+though somebody had cancelled the task that waits. The other way round, a task's own cancellation may be lost, so `end` repeats it.
 """
 
 import asyncio
@@ -22,6 +22,7 @@ NO_CONNECTION: Final = (
     OSError,
     StopAsyncIteration,
 )
+CANCEL_AGAIN_S: Final = 1.0
 
 
 def is_cancelled() -> bool:
@@ -53,6 +54,20 @@ def in_background(work: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task
     task = asyncio.create_task(work, name=name)
     task.add_done_callback(_say_how_it_ended)
     return task
+
+
+async def end(*tasks: asyncio.Task[Any]) -> list[object]:
+    """Cancels the tasks, and returns when all have ended: their results, or the errors that ended them.
+
+    Again every second, because a task need not notice: `wait_for` of Python 3.11, through which PyMongo writes to its sockets, swallows
+    the cancellation that comes at the moment at which its work is done, and whoever works in a loop would go on for ever.
+    """
+    running = {task for task in tasks if not task.done()}
+    while running:
+        for task in running:
+            task.cancel()
+        _, running = await asyncio.wait(running, timeout=CANCEL_AGAIN_S)
+    return list(await asyncio.gather(*tasks, return_exceptions=True))
 
 
 def _say_how_it_ended(task: asyncio.Task[None]) -> None:

@@ -9,6 +9,8 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.process_collector import ProcessCollector
 
+from shared.losses import end
+
 EVERY_S: Final = 0.25
 
 
@@ -29,8 +31,7 @@ async def watched(registry: CollectorRegistry) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await end(task)
 
 
 async def _measure(lag: Histogram) -> None:

@@ -31,6 +31,7 @@ from services.gateway.settings import GatewaySettings
 from services.gateway.short_way import Layer, ShortWay
 from services.gateway.threads import Threads
 from shared import jwks, probes, process, traces
+from shared.losses import end
 from shared.pipeline import PipelinePublisher
 from shared.probes import Check, Probes
 from shared.tokens import CheckedTokens
@@ -85,9 +86,7 @@ def build(settings: GatewaySettings) -> FastAPI:
                 async with process.watched(figures.registry):
                     yield
             finally:
-                for task in reading:
-                    task.cancel()
-                await asyncio.gather(*reading, return_exceptions=True)
+                await end(*reading)
                 await publisher.close()
 
     app = ShortWay(title=openapi.TITLE, docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=lifespan)

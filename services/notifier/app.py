@@ -31,6 +31,7 @@ from services.notifier.smtp import Server
 from services.notifier.subscription import Subscription
 from shared import mongo, probes, process, schema
 from shared.delivery import Publisher, Settler
+from shared.losses import end
 from shared.mongo import Document, is_away
 from shared.schema import TooNewError
 from shared.topology import DEAD, NOTIFIER_RETRY
@@ -80,8 +81,7 @@ class Notifier:
     async def stop(self) -> None:
         """In the order of the flow: first nothing new is taken, then what is being sent may end."""
         if self.starting is not None:
-            self.starting.cancel()
-            await asyncio.gather(self.starting, return_exceptions=True)
+            await end(self.starting)
         await self.subscription.stop()
         await self.sender.stop(grace_s=self.grace_s)
         await self.publisher.close()

@@ -17,6 +17,7 @@ from services.notifier.metrics import Metrics
 from services.notifier.outcomes import Defect, Lost, Outcome, Refused, Sent, ServerAway, Skipped, Stopped, Unknown
 from services.notifier.pauses import Pauses
 from shared import traces
+from shared.losses import end
 
 log = structlog.get_logger(__name__)
 
@@ -81,7 +82,7 @@ class Sender:
                 _, tasks = await asyncio.wait(tasks, timeout=limit_s)
             for task in tasks:
                 task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(*tasks)
         await self._connections.close()
 
     async def _lease_and_send(self) -> None:

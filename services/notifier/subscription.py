@@ -12,8 +12,8 @@ from aio_pika import IncomingMessage
 
 from services.notifier.consumers import QUEUE, Notifications
 from shared.connections import EndOfConnection, ended, keep_connected
-from shared.delivery import BROKER_AWAY, Settler
-from shared.losses import in_background, loss_is_an_error
+from shared.delivery import Settler
+from shared.losses import NO_CONNECTION, end, in_background, loss_is_an_error
 
 log = structlog.get_logger(__name__)
 
@@ -47,13 +47,12 @@ class Subscription:
         """Takes nothing more; the group in hand may end."""
         if self._connected is None:
             return
-        with contextlib.suppress(*BROKER_AWAY):
+        with contextlib.suppress(*NO_CONNECTION), loss_is_an_error():
             async with asyncio.timeout(STOP_LIMIT_S):
                 if self._channel is not None and self._tag is not None:
                     await self._channel.basic_cancel(self._tag)
                 await self._in_hand.acquire()
-        self._connected.cancel()
-        await asyncio.gather(self._connected, return_exceptions=True)
+        await end(self._connected)
 
     @property
     def is_attached(self) -> bool:
@@ -71,8 +70,7 @@ class Subscription:
             return await ended(connection, channel)
         finally:
             self._tag = None
-            settling.cancel()
-            await asyncio.gather(settling, return_exceptions=True)
+            await end(settling)
 
     async def _arrive(self, delivered: aiormq.abc.DeliveredMessage) -> None:
         if delivered.channel is self._channel:
@@ -89,7 +87,7 @@ class Subscription:
                         await self._settle(channel, [IncomingMessage(each) for each in self._next_group()])
         except Exception:
             log.exception("deliveries_given_back", queue=QUEUE.name)
-            with contextlib.suppress(*BROKER_AWAY):
+            with contextlib.suppress(*NO_CONNECTION), loss_is_an_error():
                 await channel.close()
 
     def _next_group(self) -> list[aiormq.abc.DeliveredMessage]:
@@ -105,5 +103,5 @@ class Subscription:
         left = {id(message) for message in singly}
         tags = [message.delivery_tag or 0 for message in group if id(message) not in left]
         if tags:
-            with contextlib.suppress(*BROKER_AWAY):
+            with contextlib.suppress(*NO_CONNECTION), loss_is_an_error():
                 await channel.basic_ack(max(tags), multiple=True)

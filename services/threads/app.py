@@ -38,7 +38,7 @@ from services.threads.writer import Writer
 from shared import jwks, probes, process, schema, topology, traces
 from shared.delivery import Publisher
 from shared.groups import GroupPublisher
-from shared.losses import in_background
+from shared.losses import end, in_background
 from shared.mongo import Database, connect, database, is_away
 from shared.probes import Check, Probes
 from shared.schema import TooNewError
@@ -82,8 +82,7 @@ class Worker:
         await self.commands.stop(within_s=within_s)
         await self.order_events.stop()
         if self.sweeping is not None:
-            self.sweeping.cancel()
-            await asyncio.gather(self.sweeping, return_exceptions=True)
+            await end(self.sweeping)
         await self.publisher.close()
 
     @property
@@ -107,8 +106,7 @@ def build(settings: Settings) -> FastAPI:
             async with process.watched(registry):
                 yield
         finally:
-            starting.cancel()
-            await asyncio.gather(starting, return_exceptions=True)
+            await end(starting)
             if worker is not None:
                 await worker.stop(within_s=settings.shutdown_grace_s)
             await client.close()

@@ -22,7 +22,7 @@ from services.threads.work import QUEUE, Work, take
 from shared.connections import EndOfConnection, ended, keep_connected
 from shared.delivery import Publisher, dead_letter
 from shared.errors import CannotProcess
-from shared.losses import in_background, loss_is_an_error
+from shared.losses import end, in_background, loss_is_an_error
 from shared.mongo import is_away
 
 log = structlog.get_logger(__name__)
@@ -83,10 +83,7 @@ class CommandConsumer:
                 self._arrived.set()
                 if self._work is not None:
                     await asyncio.wait([self._work])
-        tasks = [task for task in (self._work, self._finishing, self._connection) if task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(*(task for task in (self._work, self._finishing, self._connection) if task is not None))
 
     @property
     def is_consuming(self) -> bool:

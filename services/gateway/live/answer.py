@@ -15,6 +15,7 @@ from services.gateway.live.feed import Feed, Gap
 from services.gateway.live.ring import NOTHING_YET
 from services.gateway.metrics import Figures
 from shared.delivery import BROKER_AWAY
+from shared.losses import end
 
 log = structlog.get_logger(__name__)
 
@@ -75,9 +76,7 @@ class LiveAnswer(Response):
             await asyncio.wait({talking, leaving}, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._clients.leave(self._client)
-            talking.cancel()
-            leaving.cancel()
-            for ended in await asyncio.gather(talking, leaving, return_exceptions=True):
+            for ended in await end(talking, leaving):
                 if isinstance(ended, Exception):
                     log.error("live_connection_failed", exc_info=ended)
         with contextlib.suppress(TimeoutError):

@@ -11,7 +11,7 @@ import aiormq.abc
 
 from shared import topology
 from shared.connections import ended
-from shared.delivery import BROKER_AWAY
+from shared.losses import NO_CONNECTION, loss_is_an_error
 
 PREFETCH: Final = 200
 OPEN_LIMIT_S: Final = 5.0
@@ -76,7 +76,7 @@ class StreamReading:
         if self._watch is not None:
             self._watch.cancel()
         if self._channel is not None:
-            with contextlib.suppress(*BROKER_AWAY):
+            with contextlib.suppress(*NO_CONNECTION), loss_is_an_error():
                 async with asyncio.timeout(OPEN_LIMIT_S):
                     await self._channel.close()
 

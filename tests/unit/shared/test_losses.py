@@ -1,13 +1,15 @@
 """Whose cancellation it is, what a lost connection raises, and background tasks that end."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
-from shared.losses import NO_CONNECTION, in_background, loss_is_an_error
+from shared import losses
+from shared.losses import NO_CONNECTION, end, in_background, loss_is_an_error
 from tests.servers.waiting import eventually
 
 
@@ -91,3 +93,28 @@ async def test_a_background_task_that_is_cancelled_ends_silently(logged: list[An
     task.cancel()
     await eventually(task.done, what="the end")
     assert not logged
+
+
+async def test_a_task_that_swallows_its_cancellation_is_ended_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(losses, "CANCEL_AGAIN_S", 0.01)
+
+    waits = asyncio.Event()
+
+    async def works_in_a_loop() -> None:
+        waits.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await asyncio.Event().wait()
+
+    deaf = asyncio.create_task(works_in_a_loop())
+    await waits.wait()
+    (outcome,) = await asyncio.wait_for(end(deaf), 5)
+    assert isinstance(outcome, asyncio.CancelledError)
+
+
+async def test_what_tasks_came_to_before_they_were_ended_is_told() -> None:
+    done, failed = asyncio.create_task(_ends()), asyncio.create_task(_defect())
+    await asyncio.wait([done, failed])
+    result, error = await end(done, failed)
+    assert result is None
+    assert isinstance(error, KeyError)
