@@ -14,7 +14,7 @@ from typing import Final
 from shared import logs
 from tests.faults.points import FAULTS
 from tests.grid.cells import CELLS, POINTS, Cell, happen
-from tests.grid.checks import Outcome, check_everything
+from tests.grid.checks import Outcome, check_everything, what_is_left
 from tests.grid.stage import Stage, stage
 from tests.servers.providers import shared_mongo, shared_rabbit
 
@@ -42,6 +42,8 @@ async def _one(cell: Cell, on: Stage) -> Outcome:
         outcome = Outcome(wrong=[f"{type(error).__name__}: {error}"])
     for each in outcome.wrong:
         print(f"  {cell}: {each}", file=sys.stderr, flush=True)
+    if outcome.wrong:
+        print("".join(f"    {each}\n" for each in await what_is_left(on)), file=sys.stderr, end="", flush=True)
     return outcome
 
 

@@ -85,6 +85,19 @@ async def retry_failed_mails(stage: Stage, order_id: str) -> int:
     return (await stage.notifier["mails"].update_many(failed, steps.retried())).modified_count
 
 
+async def what_is_left(stage: Stage) -> list[str]:
+    """For whoever looks for the reason of what is not as promised: who is not ready, which mails are not sent, what the queues hold."""
+    unsent = stage.notifier["mails"].find({"state": {"$nin": ["sent", "skipped"]}})
+    return [
+        *[f"{each.label} says {each.text_of('/readyz') or 'nothing'}" for each in stage.parley.services.values()],
+        *[
+            f"mail {mail['_id']} of {mail['order_id']}: {mail['state']} after {mail['history']}"
+            async for mail in unsent
+        ],
+        *await _left_over(stage),
+    ]
+
+
 async def _entries(stage: Stage, order_id: str) -> list[Document]:
     return await stage.threads["entries"].find({"order_id": order_id}).sort("seq", 1).to_list()
 

@@ -78,7 +78,10 @@ class ServiceProcess:
             self._process.require_running()
             return '"status":"ready"' in self.text_of("/readyz")
 
-        eventually_now(look, timeout_s=timeout_s, what=f"{self.label} being ready (log: {self._process.log})")
+        try:
+            eventually_now(look, timeout_s=timeout_s, what=f"{self.label} being ready (log: {self._process.log})")
+        except AssertionError as late:
+            raise AssertionError(f"{late}; it says {self.text_of('/readyz') or 'nothing'}") from None
         return self
 
     async def ready(self, *, timeout_s: float = START_TIMEOUT_S) -> "ServiceProcess":
