@@ -20,9 +20,9 @@ from bench.sinks import SinkProcess
 from deploy.local.ports import free_port
 from services.notifier.rendering import MailSettings, Renderer
 from shared import topology
-from shared.delivery import Outgoing, Publisher
 from shared.events import EntryAddressed
 from shared.orders import Item
+from shared.publishing import Outgoing, Publisher
 from tests.servers.mongodb import FreshDatabases, SharedMongo
 from tests.servers.providers import shared_mongo, shared_rabbit
 from tests.servers.rabbitmq import Vhost, make_vhost

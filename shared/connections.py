@@ -13,8 +13,8 @@ import aiormq.abc
 import structlog
 from pamqp import commands
 
-from shared.delivery import RECONNECT_S, with_options
 from shared.losses import NO_CONNECTION, loss_is_an_error
+from shared.publishing import RECONNECT_S, with_options
 
 log = structlog.get_logger(__name__)
 

@@ -9,8 +9,8 @@ from typing import Final
 
 import structlog
 
-from shared.delivery import Outgoing
 from shared.pipeline import Answer, Pipe, PipelinePublisher, is_answered
+from shared.publishing import Outgoing
 
 log = structlog.get_logger(__name__)
 

@@ -15,7 +15,7 @@ import aiormq
 from aiormq.abc import ChannelFrame
 from pamqp import encode
 
-from shared.delivery import (
+from shared.publishing import (
     BROKER_AWAY,
     HEARTBEAT_S,
     PERSISTENT,

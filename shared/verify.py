@@ -10,8 +10,8 @@ import aiormq.abc
 import structlog
 
 from shared.connections import CONNECT_LIMIT_S
-from shared.delivery import with_options
 from shared.losses import NO_CONNECTION, loss_is_an_error
+from shared.publishing import with_options
 
 log = structlog.get_logger(__name__)
 

@@ -22,11 +22,11 @@ from services.gateway.replies import Replies
 from services.gateway.writes import Write
 from shared import commands, topology, traces
 from shared.commands import Command, CommandOutcome
-from shared.delivery import NotPublished, Outgoing, Publisher, PublishUnknown, Refused
 from shared.envelope import MAX_MESSAGE_BYTES
 from shared.errors import ProblemError, refuse
 from shared.logs import logged
 from shared.orders import OrderSnapshot, order_event, order_routing_key
+from shared.publishing import NotPublished, Outgoing, Publisher, PublishUnknown, Refused
 
 log = structlog.get_logger(__name__)
 

@@ -30,9 +30,10 @@ from services.notifier.settings import Settings
 from services.notifier.smtp import Server
 from services.notifier.subscription import Subscription
 from shared import mongo, probes, process, schema
-from shared.delivery import Publisher, Settler
+from shared.delivery import Settler
 from shared.losses import end
 from shared.mongo import Document, is_away
+from shared.publishing import Publisher
 from shared.schema import TooNewError
 from shared.topology import DEAD, NOTIFIER_RETRY
 from shared.verify import Topology

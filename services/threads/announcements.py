@@ -14,7 +14,6 @@ from services.threads.recent import Recent
 from services.threads.recipients import Addressee, Choices, Watcher, addressees, wanted
 from services.threads.thread import Entry
 from shared import topology
-from shared.delivery import Outgoing
 from shared.envelope import Envelope
 from shared.events import (
     ROUTING_KEY_OF_ENTRY,
@@ -25,6 +24,7 @@ from shared.events import (
     TextTakenOut,
     ThreadRead,
 )
+from shared.publishing import Outgoing
 from shared.tokens import mint_guest_link, mint_unsubscribe
 
 DAY_S: Final = 24 * 3600

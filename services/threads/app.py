@@ -36,11 +36,11 @@ from services.threads.states import States
 from services.threads.sweeper import Sweeper
 from services.threads.writer import Writer
 from shared import jwks, probes, process, schema, topology, traces
-from shared.delivery import Publisher
 from shared.groups import GroupPublisher
 from shared.losses import end, in_background
 from shared.mongo import Database, connect, database, is_away
 from shared.probes import Check, Probes
+from shared.publishing import Publisher
 from shared.schema import TooNewError
 from shared.verify import Topology
 

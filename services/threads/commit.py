@@ -33,7 +33,7 @@ from shared.commands import (
     SetPreferences,
     WatchThread,
 )
-from shared.delivery import Outgoing, Publisher
+from shared.publishing import Outgoing, Publisher
 
 WAIT_S: Final = 0.08
 WAIT_PAUSE_S: Final = 0.01

@@ -20,10 +20,11 @@ from services.threads.metrics import Metrics
 from services.threads.subscription import Delivery, Subscription
 from services.threads.work import QUEUE, Work, take
 from shared.connections import EndOfConnection, ended, keep_connected
-from shared.delivery import Publisher, dead_letter
+from shared.delivery import dead_letter
 from shared.errors import CannotProcess
 from shared.losses import end, in_background, loss_is_an_error
 from shared.mongo import is_away
+from shared.publishing import Publisher
 
 log = structlog.get_logger(__name__)
 

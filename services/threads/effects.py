@@ -22,9 +22,9 @@ from shared.commands import (
     SetPreferences,
     WatchThread,
 )
-from shared.delivery import Outgoing
 from shared.errors import ProblemError, not_found, refuse
 from shared.events import ChoicesMade
+from shared.publishing import Outgoing
 from shared.queries import Preferences
 
 EffectCommand = MarkRead | MarkThreadsRead | SetPreferences | WatchThread | RedactMessage

@@ -17,8 +17,8 @@ from services.threads.people import People
 from services.threads.projection import Projection
 from services.threads.recipients import Watcher
 from services.threads.thread import Entry
-from shared.delivery import NotPublished, Outgoing
 from shared.groups import GroupPublisher
+from shared.publishing import NotPublished, Outgoing
 
 log = structlog.get_logger(__name__)
 

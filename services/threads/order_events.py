@@ -13,11 +13,12 @@ from faststream.rabbit.annotations import RabbitMessage
 from services.threads.orders import Orders
 from services.threads.projection import Projection
 from shared import topology
-from shared.delivery import RECONNECT_S, Publisher, Settler, WorkQueue, with_options
+from shared.delivery import Settler, WorkQueue
 from shared.envelope import read
 from shared.losses import NO_CONNECTION, loss_is_an_error
 from shared.mongo import is_away
 from shared.orders import ORDER_EVENT
+from shared.publishing import RECONNECT_S, Publisher, with_options
 
 log = structlog.get_logger(__name__)
 

@@ -5,8 +5,8 @@ import contextlib
 
 from shared import topology
 from shared.commands import CommandOutcome
-from shared.delivery import NotPublished, Outgoing
 from shared.groups import GroupPublisher
+from shared.publishing import NotPublished, Outgoing
 
 REPLY_DEADLINE_S = 2.0
 

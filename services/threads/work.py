@@ -19,9 +19,10 @@ from shared.commands import (
     PostMessage,
     SetPreferences,
 )
-from shared.delivery import HeaderValue, Outgoing, WorkQueue, require_publisher, retry, retry_headers
+from shared.delivery import WorkQueue, require_publisher, retry, retry_headers
 from shared.envelope import MEDIA_TYPE, read
 from shared.errors import CannotProcess
+from shared.publishing import HeaderValue, Outgoing
 
 QUEUE: Final = WorkQueue(topology.COMMANDS_QUEUE, service="threads", publishers=frozenset({"gateway"}))
 

@@ -19,9 +19,9 @@ from services.threads.states import States
 from services.threads.thread import AlreadySo, Entry, EntryCommand, Made, Thread, decide
 from services.threads.work import MAX_WAITS, Work, later, waits
 from shared.commands import CloseDispute, CommandOutcome, ImportMessage, OpenDispute, PostMessage
-from shared.delivery import Outgoing
 from shared.errors import ProblemError
 from shared.fields import in_milliseconds
+from shared.publishing import Outgoing
 from shared.queries import dispute_view
 
 COLLISION_PAUSE_S: Final = 0.002

@@ -21,7 +21,7 @@ from typing import Final
 import aiohttp
 
 from shared import logs, topology
-from shared.delivery import Outgoing, Publisher
+from shared.publishing import Outgoing, Publisher
 from tests.chaos import people, scenarios
 from tests.chaos.audit import Evidence, Verdict, audit
 from tests.chaos.defects import gateway, notifier, threads

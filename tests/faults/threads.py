@@ -14,8 +14,8 @@ from services.threads.entries import Log
 from services.threads.projection import Projection
 from services.threads.replies import Replies
 from services.threads.subscription import Subscription
-from shared.delivery import NotPublished, Outgoing
 from shared.groups import GroupPublisher
+from shared.publishing import NotPublished, Outgoing
 from shared.topology import EVENTS
 from tests.faults.points import FILE, Orders, Point, names
 

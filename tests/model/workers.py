@@ -21,9 +21,9 @@ from services.threads.settings import Settings
 from shared import topology
 from shared.callers import Caller
 from shared.commands import CommandOutcome, routing_key
-from shared.delivery import Outgoing, Publisher
 from shared.mongo import Database, connect, database
 from shared.orders import OrderSnapshot
+from shared.publishing import Outgoing, Publisher
 from shared.queries import Me, Message, OrderView
 from tests.integration.worker.wire import REPLY_QUEUE, Wire, connected
 from tests.model.conversation import ThreadCommand

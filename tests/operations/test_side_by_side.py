@@ -10,7 +10,7 @@ import pytest
 
 from shared import schema, topology
 from shared.commands import COMMAND, routing_key
-from shared.delivery import Outgoing, Publisher
+from shared.publishing import Outgoing, Publisher
 from tests.contracts.release import RELEASED
 from tests.e2e.client import clients_of
 from tests.faults.later_release import LATER

@@ -12,9 +12,9 @@ from services.threads.consumers import GROUPS_PREFETCHED
 from shared import topology
 from shared.callers import Caller
 from shared.commands import PostMessage, routing_key
-from shared.delivery import Outgoing, Publisher
 from shared.mongo import Database, connect, database
 from shared.orders import Customer, order_event, order_routing_key
+from shared.publishing import Outgoing, Publisher
 from tests.made import post, snapshot
 from tests.servers.mongodb import SharedMongo
 from tests.servers.parley import Parley, own_parley

@@ -5,8 +5,8 @@ from pamqp.body import ContentBody
 from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 
-from shared.delivery import HeaderValue, Outgoing
 from shared.pipeline import frames
+from shared.publishing import HeaderValue, Outgoing
 
 
 def read(message: Outgoing, *, max_body_bytes: int = 1_000) -> tuple[Basic.Publish, ContentHeader, bytes]:

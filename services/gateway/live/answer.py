@@ -14,8 +14,8 @@ from services.gateway.live.clients import Client, Clients
 from services.gateway.live.feed import Feed, Gap
 from services.gateway.live.ring import NOTHING_YET
 from services.gateway.metrics import Figures
-from shared.delivery import BROKER_AWAY
 from shared.losses import end
+from shared.publishing import BROKER_AWAY
 
 log = structlog.get_logger(__name__)
 

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from services.gateway import __main__ as service
 from services.gateway.command_ids import CommandIds
-from shared.delivery import NotPublished, PublishUnknown
 from shared.pipeline import PipelinePublisher
+from shared.publishing import NotPublished, PublishUnknown
 from tests.chaos.defects import Apply, replace, seed
 
 _under_way: set[Any] = set()

@@ -26,9 +26,10 @@ from services.threads.subscription import Subscription
 from services.threads.sweeper import Sweeper
 from services.threads.thread import Entry, Made
 from services.threads.writer import Writer
-from shared import delivery, topology
-from shared.delivery import BROKER_AWAY, Settler
+from shared import publishing, topology
+from shared.delivery import Settler
 from shared.groups import GroupPublisher
+from shared.publishing import BROKER_AWAY
 from tests.chaos.defects import Apply, replace, seed
 from tests.faults import threads
 from tests.made import new_id, snapshot
@@ -238,7 +239,7 @@ def announces_before_it_commits() -> None:
 
         return insert
 
-    replace(delivery.Publisher, "__init__", remember_publisher)
+    replace(publishing.Publisher, "__init__", remember_publisher)
     replace(Writer, "_decide_thread", remember_parties)
     replace(Log, "_insert", make)
 

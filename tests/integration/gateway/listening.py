@@ -10,8 +10,8 @@ from typing import Any
 import aiohttp
 
 from shared import topology
-from shared.delivery import Outgoing, Publisher
 from shared.events import EventEnvelope
+from shared.publishing import Outgoing, Publisher
 from tests.servers.rabbitmq import Vhost
 from tests.servers.waiting import eventually
 

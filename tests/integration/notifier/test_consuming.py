@@ -8,7 +8,6 @@ import pytest
 
 from services.notifier.contents import MailState
 from shared import topology
-from shared.delivery import Outgoing, Publisher
 from shared.envelope import MAX_MESSAGE_BYTES
 from shared.events import (
     ChoicesMade,
@@ -20,6 +19,7 @@ from shared.events import (
     ThreadRead,
 )
 from shared.mongo import Database, connect, database
+from shared.publishing import Outgoing, Publisher
 from tests.servers.mongodb import SharedMongo
 from tests.servers.parley import Parley
 from tests.servers.rabbitmq import SharedRabbit, Vhost

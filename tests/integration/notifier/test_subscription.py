@@ -9,8 +9,9 @@ from aio_pika.abc import AbstractIncomingMessage
 from services.notifier.consumers import QUEUE, Notifications
 from services.notifier.subscription import Subscription
 from shared import topology
-from shared.delivery import Outgoing, Publisher, Settler
+from shared.delivery import Settler
 from shared.mongo import is_away
+from shared.publishing import Outgoing, Publisher
 from tests.servers.rabbitmq import SharedRabbit, Vhost
 from tests.servers.waiting import eventually
 from tests.unit.notifier.making import command_id, event

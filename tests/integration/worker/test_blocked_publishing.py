@@ -8,8 +8,8 @@ import aio_pika
 from pymongo import AsyncMongoClient
 
 from shared import topology
-from shared.delivery import NotPublished, Outgoing
 from shared.groups import GroupPublisher
+from shared.publishing import NotPublished, Outgoing
 from tests.integration.worker.wire import Wire
 from tests.made import post, snapshot
 from tests.servers.parley import Parley

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from shared import topology
-from shared.delivery import NotPublished, Outgoing
 from shared.groups import PIECE_BYTES, GroupPublisher
+from shared.publishing import NotPublished, Outgoing
 from tests.servers.rabbitmq import Vhost
 from tests.servers.waiting import eventually
 

@@ -13,8 +13,8 @@ from aio_pika.abc import AbstractIncomingMessage
 
 from shared import topology
 from shared.commands import OUTCOME, CommandEnvelope, CommandOutcome, routing_key
-from shared.delivery import Outgoing, Publisher
 from shared.orders import OrderSnapshot, order_event, order_routing_key
+from shared.publishing import Outgoing, Publisher
 from tests.servers.rabbitmq import Vhost
 from tests.servers.waiting import eventually
 

@@ -9,7 +9,7 @@ import pytest
 import uvloop
 from pamqp import commands
 
-from shared import connections, delivery, verify
+from shared import connections, publishing, verify
 from tests.servers.amqp_stub import StubBroker, answers_and, closes, falls_silent, hangs_up, resets
 
 Moment = Callable[[StubBroker], StubBroker]
@@ -33,9 +33,9 @@ AT_CONSUMING: Final[dict[str, Moment]] = {
 
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """A silent peer is noticed within three seconds, and what was lost is tried again at once."""
-    monkeypatch.setattr(delivery, "HEARTBEAT_S", 1)
+    monkeypatch.setattr(publishing, "HEARTBEAT_S", 1)
     monkeypatch.setattr(aiormq.Connection, "HEARTBEAT_GRACE_MULTIPLIER", 1)
-    monkeypatch.setattr(delivery, "RECONNECT_S", 0.05)
+    monkeypatch.setattr(publishing, "RECONNECT_S", 0.05)
     monkeypatch.setattr(connections, "RECONNECT_S", 0.05)
     monkeypatch.setattr(verify, "AGAIN_S", 0.05)
 

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from shared import pipeline
-from shared.delivery import NotPublished, Outgoing, PublishUnknown, Unroutable
 from shared.groups import GroupPublisher
+from shared.publishing import NotPublished, Outgoing, PublishUnknown, Unroutable
 from tests.servers.pace import others_turn
 from tests.servers.waiting import eventually
 from tests.unit.shared.broker import Broker

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from pamqp import commands
 
-from shared.delivery import Outgoing, Publisher, PublishUnknown
+from shared.publishing import Outgoing, Publisher, PublishUnknown
 from shared.verify import Topology
 from tests.servers.amqp_stub import Fault, StubBroker, closes, falls_silent, resets
 from tests.servers.waiting import eventually
