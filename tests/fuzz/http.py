@@ -15,6 +15,7 @@ import jwt
 from fastapi.responses import Response
 from pydantic import BaseModel
 
+from services.gateway import requests
 from services.gateway.app import build
 from services.gateway.live.clients import Clients
 from services.gateway.metrics import Figures
@@ -24,7 +25,7 @@ from services.gateway.short_way import plainly_good
 from shared import orders, tokens
 from shared.errors import PROBLEM_MEDIA_TYPE
 from shared.tokens import CheckedTokens
-from tests.fuzz.parsers import BODIES, GOOD_CURSOR, GOOD_ID, IDS, SECRET, Parser, checker, claims, requests
+from tests.fuzz.parsers import BODIES, GOOD_CURSOR, GOOD_ID, IDS, SECRET, Parser, checker, claims
 
 TOKEN: Final = jwt.encode(claims(), SECRET)
 ADMIN: Final = jwt.encode(claims(role="admin"), SECRET)

@@ -10,6 +10,7 @@ from typing import Any, Final, Self
 import pamqp.frame
 from pamqp import commands
 from pamqp.body import ContentBody
+from pamqp.common import FieldTable
 from pamqp.header import ContentHeader
 from pamqp.heartbeat import Heartbeat
 
@@ -19,7 +20,7 @@ from tests.servers.pace import lasting
 
 PROTOCOL_BYTES: Final = 8
 BEAT_EVERY_S: Final = 0.3
-CAPABILITIES: Final = {"publisher_confirms": True, "basic.nack": True, "consumer_cancel_notify": True}
+CAPABILITIES: Final[FieldTable] = {"publisher_confirms": True, "basic.nack": True, "consumer_cancel_notify": True}
 ANSWERS: Final[dict[type, Callable[[Any], Any]]] = {
     commands.Connection.StartOk: lambda _: commands.Connection.Tune(2047, 131_072, 60),
     commands.Connection.Open: lambda _: commands.Connection.OpenOk(),

@@ -35,7 +35,12 @@ async def test_lines_are_gathered_for_a_moment_and_stay_in_order(capfdbinary: Ca
         log.info(f"line_{number}")
     log.debug("not_wanted")
     assert _lines(capfdbinary) == []
-    await eventually(lambda: found.extend(_events(capfdbinary)) or found)
+
+    def look() -> list[str]:
+        found.extend(_events(capfdbinary))
+        return found
+
+    await eventually(look)
     assert found == ["line_0", "line_1", "line_2"]
 
 

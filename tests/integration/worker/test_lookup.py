@@ -35,7 +35,7 @@ async def _stored(store: AsyncDatabase[Document]) -> tuple[list[Entry], list[str
             entries.append(decision.entry)
             await Log(store).insert([[decision.entry]])
     outcomes, refused, parked = Outcomes(store), post("refused"), post("parked")
-    kept = Outcome(answers.done(refused.id, "one", None), "d", "customer:c-7", "stamp")
+    kept = Outcome(answers.done(refused.id, "one", {}), "d", "customer:c-7", "stamp")
     await outcomes.keep([kept], now=NOW)
     await outcomes.park(Outcome(answers.parked(parked.id, "one"), "d", "customer:c-7", "stamp"), now=NOW)
     for person, order_id, watching in (("a", "one", True), ("b", "one", False), ("a", "three", True)):

@@ -84,12 +84,13 @@ def test_only_questions_and_posts_go_the_short_way(change: dict[str, object]) ->
 
 def test_its_addresses_are_routes_that_take_the_same_queries() -> None:
     routers = (orders.router, persons.router, threads.router)
-    routes = {each.path: each for router in routers for each in router.routes if _is_question(each)}
+    routes = {
+        each.path: each
+        for router in routers
+        for each in router.routes
+        if isinstance(each, APIRoute) and each.methods == {"GET"}
+    }
     for _, path, model in ADDRESSES:
         parameters = inspect.signature(routes[path].endpoint).parameters
         asked = parameters["query"].annotation.__origin__ if "query" in parameters else None
         assert asked is model, path
-
-
-def _is_question(route: object) -> bool:
-    return isinstance(route, APIRoute) and route.methods == {"GET"}

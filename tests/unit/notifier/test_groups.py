@@ -47,7 +47,7 @@ async def test_what_is_asked_while_a_group_is_under_way_is_the_next_one() -> Non
 
     work.may_go_on.set()
 
-    assert await asyncio.gather(first, *later) == [2, 4, 6]
+    assert list(await asyncio.gather(first, *later)) == [2, 4, 6]
     assert work.groups == [[1], [2, 3]]
 
 
@@ -59,7 +59,7 @@ async def test_behind_a_group_the_next_one_may_gather_for_a_while() -> None:
     await others_turn()
     await others_turn()
 
-    assert await asyncio.gather(second, groups.ask(3)) == [4, 6]
+    assert list(await asyncio.gather(second, groups.ask(3))) == [4, 6]
     assert work.groups == [[1], [2, 3]]
 
 
@@ -93,5 +93,5 @@ async def test_whoever_is_cancelled_before_the_group_begins_is_left_out() -> Non
 
     work.may_go_on.set()
 
-    assert await asyncio.gather(first, third) == [2, 6]
+    assert list(await asyncio.gather(first, third)) == [2, 6]
     assert 2 not in work.groups[-1] or work.groups == [[1, 2, 3]]

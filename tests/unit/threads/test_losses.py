@@ -14,6 +14,7 @@ from services.threads.commit import Group
 from services.threads.consumers import CommandConsumer
 from services.threads.metrics import Metrics
 from services.threads.order_events import OrderSubscription
+from services.threads.subscription import Delivery
 from services.threads.work import Work
 from tests.made import post
 from tests.servers.amqp_stub import Peer, StubBroker, closes, falls_silent, resets
@@ -131,6 +132,10 @@ def test_what_a_newer_subscription_delivers_while_suspects_of_an_older_are_settl
     on_the_services_loop(work())
 
 
+def _defect(_: CommandConsumer) -> list[Delivery]:
+    raise KeyError("a defect")
+
+
 def _ids(committer: Committer) -> list[str]:
     return [work.command.id for work in committer.written]
 
@@ -142,7 +147,7 @@ def test_a_defect_of_the_settling_itself_gives_back_and_begins_anew(monkeypatch:
     async def work() -> None:
         async with StubBroker() as broker, consuming(broker) as (consumer, _):
             with monkeypatch.context() as broken:
-                broken.setattr(CommandConsumer, "_gathered", lambda _: {}["a defect"])
+                broken.setattr(CommandConsumer, "_gathered", _defect)
                 deliver(broker.peers[0])
                 await eventually(lambda: len(broker.peers[0].channels_closed) > 0, what="a channel that is given back")
             await goes_on(broker, consumer)
