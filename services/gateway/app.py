@@ -31,7 +31,7 @@ from services.gateway.settings import GatewaySettings
 from services.gateway.short_way import Layer, ShortWay
 from services.gateway.threads import Threads
 from shared import jwks, probes, process, traces
-from shared.losses import end
+from shared.losses import end, in_background
 from shared.pipeline import PipelinePublisher
 from shared.probes import Check, Probes
 from shared.tokens import CheckedTokens
@@ -77,8 +77,11 @@ def build(settings: GatewaySettings) -> FastAPI:
             parts = _parts(settings, figures, publisher, replies, session)
             app.state.parts = parts
             publisher.start()
-            reading = [asyncio.create_task(replies.run()), asyncio.create_task(parts.feed.run())]
-            reading.append(asyncio.create_task(needed.until_complete(), name="gateway verifies RabbitMQ"))
+            reading = [
+                in_background(replies.run(), name="gateway reads replies"),
+                in_background(parts.feed.run(), name="gateway reads the live stream"),
+                in_background(needed.until_complete(), name="gateway verifies RabbitMQ"),
+            ]
             _on_signal_to_stop(parts.clients.end_all)
             # The port opens after this: whoever is asked as soon as it listens can write already, unless RabbitMQ is away.
             await publisher.connected_within(FIRST_CONNECTION_LIMIT_S)

@@ -17,7 +17,7 @@ from services.notifier.pauses import Pauses
 from services.notifier.rendering import MailSettings, Renderer
 from services.notifier.sender import Limits, Sender
 from services.notifier.smtp import Connection, Envelope, Server
-from shared.events import EntryAddressed
+from shared.events import EntryAddressed, MarkMoved
 from shared.mongo import Database, Document
 from tests.servers.smtp import SmtpServer
 from tests.servers.waiting import eventually
@@ -138,3 +138,35 @@ class Office:
     def count(self, name: str, **labels: Any) -> float:
         """One of the process's figures."""
         return self._registry.get_sample_value(name, {key: str(value) for key, value in labels.items()}) or 0.0
+
+
+def body(smtp: SmtpServer, number: int = 0) -> str:
+    part = smtp.mails[number].message.get_body(("plain",))
+    assert part is not None
+    content = part.get_content()
+    assert isinstance(content, str)
+    return content
+
+
+async def is_read(office: Office, seq: int) -> None:
+    await office.known.read(
+        MarkMoved(
+            order_id="1042",
+            customer_id="c-7",
+            seller_id="s-1",
+            inbox="customer",
+            person="customer",
+            up_to_seq=seq,
+            unread=0,
+        )
+    )
+
+
+def falls_silent_at_data(office: Office, smtp: SmtpServer) -> None:
+    """From the next DATA on, the server says nothing until it is resumed."""
+
+    async def silence() -> None:
+        office.connections.after_offer = None
+        smtp.pause()
+
+    office.connections.after_offer = silence

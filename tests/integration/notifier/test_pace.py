@@ -6,8 +6,7 @@ from datetime import UTC, datetime, timedelta
 from services.notifier.pace import counted
 from shared.mongo import Database
 from tests.integration.notifier.conftest import MakeOffice
-from tests.integration.notifier.office import Office
-from tests.integration.notifier.test_sending import body
+from tests.integration.notifier.office import Office, body
 from tests.servers.smtp import SmtpServer
 from tests.servers.waiting import eventually
 from tests.unit.notifier.making import event, order, seller
