@@ -9,14 +9,13 @@ import structlog
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.gateway import problems
+from services.gateway import heads, problems
 from services.gateway.metrics import Figures
 from shared import logs
 from shared.errors import problem
 
 log = structlog.get_logger(__name__)
 
-MAX_QUERY_BYTES: Final = 4 * 1024
 MAX_PATH_BYTES: Final = 1024
 MAX_HEADERS_BYTES: Final = 16 * 1024
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
@@ -76,8 +75,8 @@ class Frame:
 
 
 def _refusal(scope: Scope) -> tuple[int, str] | None:
-    if len(scope["query_string"]) > MAX_QUERY_BYTES or len(scope.get("raw_path") or b"") > MAX_PATH_BYTES:
-        return 414, f"The path may have {MAX_PATH_BYTES} bytes, the query {MAX_QUERY_BYTES}."
+    if len(scope["query_string"]) > heads.MAX_QUERY_BYTES or len(scope.get("raw_path") or b"") > MAX_PATH_BYTES:
+        return 414, f"The path may have {MAX_PATH_BYTES} bytes, the query {heads.MAX_QUERY_BYTES}."
     if sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEADERS_BYTES:
         return 431, f"The headers may have {MAX_HEADERS_BYTES} bytes."
     return None

@@ -7,6 +7,7 @@ from typing import Final
 from starlette.types import Scope
 
 BEARER: Final = b"Bearer "
+MAX_QUERY_BYTES: Final = 4 * 1024
 
 
 @dataclass(frozen=True, slots=True)

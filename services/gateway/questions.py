@@ -47,6 +47,8 @@ def plainly_good(scope: Scope) -> Question | None:
     path, query = scope["path"], scope["query_string"]
     address = next((each for each in ADDRESSES if each[0].fullmatch(path)), None)
     head = heads.usual(scope)
+    if len(query) > heads.MAX_QUERY_BYTES:
+        return None
     if address is None or head is None or any(name in head.headers for name in WITH_BODY):
         return None
     _, route, model = address

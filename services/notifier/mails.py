@@ -55,11 +55,12 @@ UNSENT: Final = ("open", "pending", "leased", "transmitting", "failed", "ambiguo
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A mail in one sender's hands, until the lease's end. `document` is as the ledger had it."""
+    """A mail in one sender's hands, from before `asked_at` (on the loop's clock) until the lease's end. `document` is as the ledger had it."""
 
     mail_id: str
     fence: int
     attempts: int
+    asked_at: float
     document: Document
 
     def mail(self) -> Mail:
@@ -119,7 +120,7 @@ class Mails:
         self._transmissions: Groups[Change, bool] = Groups(self._change_group, at_most=MAX_GROUP)
         self._ends: Groups[Change, bool] = Groups(self._change_group, at_most=MAX_GROUP, gather_s=GATHER_ENDS_S)
         self._leasing = asyncio.Lock()
-        self._unclear: tuple[str, list[str]] | None = None
+        self._unclear: tuple[str, list[str], float] | None = None
         self._pace = Pace(self._mails_unconfirmed, limit=limit, window_s=window_s)
         self._lease_s, self._give_up_s = lease_s, give_up_s
         self._resend, self._holder = resend, holder
@@ -163,7 +164,8 @@ class Mails:
         """Leases those of the mails that nobody else has leased meanwhile."""
         if not ids:
             return
-        self._unclear = lease_id, _ = uuid7().hex, ids
+        lease_id = uuid7().hex
+        self._unclear = lease_id, ids, asyncio.get_running_loop().time()
         update = steps.lease(lease_s=self._lease_s, holder=self._holder, lease_id=lease_id)
         due = {"_id": {"$in": ids}, "state": {"$in": ["open", "pending"]}, **steps.DUE}
         await self._mails_unconfirmed.update_many(due, update)
@@ -171,9 +173,9 @@ class Mails:
     async def _claimed(self) -> list[Lease]:
         if self._unclear is None:
             return []
-        lease_id, ids = self._unclear
+        lease_id, ids, asked_at = self._unclear
         mine = self._mails_unconfirmed.find({"_id": {"$in": ids}, "lease_id": lease_id, "state": "leased"})
-        leases = [_lease_on(document) async for document in mine]
+        leases = [_lease_on(document, asked_at) async for document in mine]
         self._unclear = None
         return leases
 
@@ -276,11 +278,12 @@ class Mails:
         return moment
 
 
-def _lease_on(document: Document) -> Lease:
+def _lease_on(document: Document, asked_at: float) -> Lease:
     return Lease(
         mail_id=document["_id"],
         fence=document["fence"],
         attempts=int(document.get("attempts", 0)),
+        asked_at=asked_at,
         document=document,
     )
 

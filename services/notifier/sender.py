@@ -122,10 +122,9 @@ class Sender:
                 await _wait(self._stopping, server_pause_s)
                 continue
             self._woken.clear()
-            asked_at = _now()
             leases = await self._lease(at_most)
             if leases:
-                return [Sending(lease=lease, lease_ends_at=asked_at + self._limits.lease_s) for lease in leases]
+                return [Sending(lease=lease, lease_ends_at=lease.asked_at + self._limits.lease_s) for lease in leases]
             await _wait(self._woken, self._limits.poll_s)
         return []
 

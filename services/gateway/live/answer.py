@@ -59,11 +59,19 @@ class LiveAnswer(Response):
         self._last_event_id, self._ends_at = last_event_id, ends_at
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-
         async def say(part: bytes) -> None:
             await send({"type": "http.response.body", "body": part, "more_body": True})
 
+        try:
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            await self._until_it_ends(receive, say)
+        finally:
+            self._clients.leave(self._client)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_WORD_LIMIT_S):
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _until_it_ends(self, receive: Receive, say: Say) -> None:
         talking = asyncio.create_task(self._talk(say))
         leaving = asyncio.create_task(_left(receive))
 
@@ -75,13 +83,9 @@ class LiveAnswer(Response):
             left_s = max(0.0, self._ends_at - time.time())
             await asyncio.wait({talking, leaving}, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self._clients.leave(self._client)
             for ended in await end(talking, leaving):
                 if isinstance(ended, Exception):
                     log.error("live_connection_failed", exc_info=ended)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LAST_WORD_LIMIT_S):
-                await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _talk(self, say: Say) -> None:
         try:

@@ -3,9 +3,12 @@
 import asyncio
 from datetime import datetime
 
+import pytest
+from pymongo.errors import AutoReconnect
+
 from services.notifier.clock import Clock
 from services.notifier.contents import MailState, gathered, order_shown
-from services.notifier.mails import Lapse, Lease
+from services.notifier.mails import Lapse, Lease, Mails
 from services.notifier.outcomes import Broken, Sent, Skipped, Unknown
 from services.notifier.taking import Taking
 from shared.events import ChoicesMade, EntryAddressed, MarkMoved, TextTakenOut
@@ -162,6 +165,26 @@ async def test_a_mail_is_leased_by_one_sender_only(make_office: MakeOffice) -> N
 
     ids = [lease.mail_id for lease in leases if lease is not None]
     assert len(ids) == len(set(ids)) == 10
+
+
+async def test_a_lease_whose_answer_was_lost_counts_from_when_it_was_asked_for(
+    make_office: MakeOffice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office = make_office()
+    await office.take(event())
+
+    async def lost(_: Mails) -> list[Lease]:
+        raise AutoReconnect("the answer is lost")
+
+    with monkeypatch.context() as away:
+        away.setattr(Mails, "_claimed", lost)
+        with pytest.raises(AutoReconnect):
+            await office.mails.lease()
+    asked_again_at = asyncio.get_running_loop().time()
+    lease = await leased(office)
+
+    assert lease.fence == 1
+    assert lease.asked_at < asked_again_at
 
 
 async def test_what_comes_while_a_mail_is_leased_gathers_in_another(make_office: MakeOffice) -> None:

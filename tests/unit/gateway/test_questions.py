@@ -54,6 +54,7 @@ def test_a_plainly_good_question_is_asked_as_it_is(path: str, query: bytes, rout
         ("/v1/orders/1042/messages", b"after_seq=1&before_seq=5"),
         ("/v1/orders/1042/messages", b"after_seq=1&"),
         ("/v1/orders/1042/messages", b"after_seq=1#x"),
+        ("/v1/threads", b"q=" + b"x" * 64 + b"&" * 4_096),
     ],
 )
 def test_any_other_question_goes_the_ordinary_way(path: str, query: bytes) -> None:

@@ -182,3 +182,8 @@ async def test_a_checked_token_is_remembered_for_a_minute_and_not_beyond_its_end
     clock[0] = now + 61 + 36
     await checked.check(short_lived)
     assert checks == 4
+    of_guest = tokens.mint_guest_session({"sub": "c-7", "name": "Ada", "order_id": "1"}, secret=LINK_SECRET, now=now)
+    for moment in (-1, 1):
+        clock[0] = now + tokens.GUEST_SESSION_LIFE_S + moment
+        await checked.check(of_guest)
+    assert checks == 6
