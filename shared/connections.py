@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Final
+from urllib.parse import unquote, urlsplit
 
 import aiormq
 import aiormq.abc
@@ -14,14 +15,27 @@ import structlog
 from pamqp import commands
 
 from shared.losses import NO_CONNECTION, loss_is_an_error
-from shared.publishing import RECONNECT_S, with_options
 
 log = structlog.get_logger(__name__)
 
+HEARTBEAT_S: Final = 10
+RECONNECT_S: Final = 1
 CONNECT_LIMIT_S: Final = 5.0
+OPEN_LIMIT_S: Final = 5.0
 
 EndOfConnection = str
 Serve = Callable[[aiormq.abc.AbstractConnection], Awaitable[EndOfConnection]]
+
+
+def with_options(amqp_url: str, name: str) -> str:
+    """The URL with our heartbeat (a dead peer is noticed in half a minute, not three) and a name that operators see."""
+    separator = "&" if "?" in amqp_url else "?"
+    return f"{amqp_url}{separator}heartbeat={HEARTBEAT_S}&name={name}&reconnect_interval={RECONNECT_S}&fail_fast=0"
+
+
+def user_of(amqp_url: str) -> str:
+    """The RabbitMQ user in the URL, which RabbitMQ verifies as `user_id`."""
+    return unquote(urlsplit(amqp_url).username or "guest")
 
 
 async def keep_connected(amqp_url: str, name: str, serve: Serve) -> None:
@@ -52,7 +66,15 @@ async def _served(amqp_url: str, name: str, serve: Serve) -> EndOfConnection:
         await _close(connection)
 
 
-async def ended(connection: aiormq.abc.AbstractConnection, channel: aiormq.abc.AbstractChannel) -> EndOfConnection:
+async def opened_channel(connection: aiormq.abc.AbstractConnection, **options: bool) -> aiormq.Channel:
+    """Raises TimeoutError where RabbitMQ does not open it: it may go on sending heartbeats meanwhile, so that nothing else would notice."""
+    async with asyncio.timeout(OPEN_LIMIT_S):
+        channel = await connection.channel(**options)
+    assert isinstance(channel, aiormq.Channel)  # noqa: S101 - the interface does not show what it has besides
+    return channel
+
+
+async def ended(connection: aiormq.abc.AbstractConnection, channel: aiormq.Channel) -> EndOfConnection:
     """Returns why, once the connection or channel has closed, or RabbitMQ has cancelled a consumer on the channel."""
     cancelled = asyncio.get_running_loop().create_future()
 
@@ -60,7 +82,6 @@ async def ended(connection: aiormq.abc.AbstractConnection, channel: aiormq.abc.A
         if not cancelled.done():
             cancelled.set_result(None)
 
-    assert isinstance(channel, aiormq.Channel)  # noqa: S101 - the interface does not show the callbacks
     channel.on_consumer_cancel_callbacks.add(on_cancel)
     await asyncio.wait({cancelled, connection.closing, channel.closing}, return_when=asyncio.FIRST_COMPLETED)
     return "consumer cancelled" if cancelled.done() else "closed"

@@ -27,7 +27,7 @@ class GroupPublisher(PipelinePublisher):
         One that is not confirmed may have been taken all the same. One whose copy is on its way already (by its id and exchange) is not
         sent a second time: the copy's confirm counts. Raises NotPublished where RabbitMQ takes nothing at the start.
         """
-        pipe = await self._open_pipe()
+        pipe = self._open_pipe()
         ends = asyncio.get_running_loop().time() + deadline_s
         answers: list[Answer | None] = []
         for piece in _pieces(messages):

@@ -62,11 +62,18 @@ async def end(*tasks: asyncio.Task[Any]) -> list[object]:
     Again every second, because a task need not notice: `wait_for` of Python 3.11, through which PyMongo writes to its sockets, swallows
     the cancellation that comes at the moment at which its work is done, and whoever works in a loop would go on for ever.
     """
-    running = {task for task in tasks if not task.done()}
+    running, is_cut_short = {task for task in tasks if not task.done()}, False
     while running:
         for task in running:
             task.cancel()
-        _, running = await asyncio.wait(running, timeout=CANCEL_AGAIN_S)
+        try:
+            await asyncio.wait(running, timeout=CANCEL_AGAIN_S)
+        except asyncio.CancelledError:
+            # Whoever wants to end us too waits as we do: nothing is left running behind him.
+            is_cut_short = True
+        running = {task for task in running if not task.done()}
+    if is_cut_short:
+        raise asyncio.CancelledError
     return list(await asyncio.gather(*tasks, return_exceptions=True))
 
 

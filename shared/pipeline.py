@@ -15,9 +15,9 @@ import aiormq
 from aiormq.abc import ChannelFrame
 from pamqp import encode
 
+from shared.connections import HEARTBEAT_S
 from shared.publishing import (
     BROKER_AWAY,
-    HEARTBEAT_S,
     PERSISTENT,
     PUBLISH_DEADLINE_S,
     NotPublished,
@@ -69,10 +69,10 @@ class PipelinePublisher(Publisher):
         else:
             await self._slots.acquire()
         try:
-            pipe = await self._open_pipe()
+            pipe = self._open_pipe()
             while (earlier := pipe.on_its_way(message)) is not None:
                 await _answered_before(earlier, ends)
-                pipe = await self._open_pipe()
+                pipe = self._open_pipe()
             await _confirmed(pipe.send(message, self._user), message, ends)
         finally:
             self._slots.release()
@@ -85,27 +85,16 @@ class PipelinePublisher(Publisher):
         except TimeoutError:
             raise NotPublished("RabbitMQ does not keep up") from None
 
-    async def _open_pipe(self) -> "Pipe":
+    def _open_pipe(self) -> "Pipe":
         """The pipe of the channel that is open now. Raises NotPublished where there is none, or RabbitMQ takes nothing through it."""
-        pipe = self._pipe
-        if pipe is None or pipe.channel.is_closed or not self.is_connected:
-            pipe = self._pipe = await self._current_pipe()
+        channel, pipe = self._open_channel(), self._pipe
+        if pipe is None or pipe.channel is not channel:
+            pipe = self._pipe = Pipe(channel)
         if pipe.is_full():
             raise NotPublished("RabbitMQ does not keep up")
         if pipe.is_blocked():
             raise NotPublished("blocked by RabbitMQ: it is out of memory or disk space")
         return pipe
-
-    async def _current_pipe(self) -> "Pipe":
-        try:
-            channel = await self._open_channel()
-        except BROKER_AWAY as error:
-            raise NotPublished("RabbitMQ is not reachable") from error
-        if channel.is_closed:
-            raise NotPublished("RabbitMQ's channel is being replaced")
-        if self._pipe is not None and self._pipe.channel is channel:
-            return self._pipe
-        return Pipe(channel)
 
 
 async def _answered_before(earlier: "Sent", ends: float) -> None:

@@ -4,24 +4,22 @@ RabbitMQ's and the libraries' defaults that would lose messages are all said her
 """
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import unquote, urlsplit
 
-import aio_pika
 import aiormq
+import aiormq.abc
 import structlog
-from aio_pika.abc import AbstractRobustChannel, AbstractRobustConnection
 from pamqp.commands import Basic
 
+from shared.connections import EndOfConnection, ended, keep_connected, opened_channel, user_of
 from shared.envelope import MEDIA_TYPE
-from shared.losses import NO_CONNECTION, end, in_background, loss_is_an_error
+from shared.losses import end, in_background, loss_is_an_error
 
 log = structlog.get_logger(__name__)
 
-HEARTBEAT_S: Final = 10
-RECONNECT_S: Final = 1
 PUBLISH_DEADLINE_S: Final = 10.0
 MAX_IN_FLIGHT: Final = 512
 PERSISTENT: Final = 2
@@ -72,17 +70,6 @@ class Outgoing:
     persistent: bool = True
 
 
-def with_options(amqp_url: str, name: str) -> str:
-    """The URL with our heartbeat (a dead peer is noticed in half a minute, not three) and a name that operators see."""
-    separator = "&" if "?" in amqp_url else "?"
-    return f"{amqp_url}{separator}heartbeat={HEARTBEAT_S}&name={name}&reconnect_interval={RECONNECT_S}&fail_fast=0"
-
-
-def user_of(amqp_url: str) -> str:
-    """The RabbitMQ user in the URL, which RabbitMQ verifies as `user_id`."""
-    return unquote(urlsplit(amqp_url).username or "guest")
-
-
 class Publisher:
     """A connection that only publishes, so that a blocked or busy one stops no acknowledgement.
 
@@ -95,69 +82,48 @@ class Publisher:
         self._url, self._name, self._deadline_s = amqp_url, name, deadline_s
         self._user = user_of(amqp_url)
         self._slots = asyncio.Semaphore(in_flight)
-        self._connection: AbstractRobustConnection | None = None
-        self._channel: AbstractRobustChannel | None = None
+        self._channel: aiormq.Channel | None = None
+        self._is_there = asyncio.Event()
         self._connecting: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        self._connecting = in_background(self._connect(), name=f"{self._name} connects")
+        self._connecting = in_background(
+            keep_connected(self._url, self._name, self._serve), name=f"{self._name} connects"
+        )
 
-    async def _connect(self) -> None:
-        """Tries until the connection and its channel stand, however an attempt fails; aio-pika brings back what is lost after that."""
-        while True:
-            try:
-                with loss_is_an_error():
-                    return await self._connect_once()
-            except NO_CONNECTION as error:
-                log.warning("rabbitmq_not_connected", connection=self._name, error=type(error).__name__)
-            except Exception:
-                log.exception("rabbitmq_not_connected", connection=self._name)
-            await asyncio.sleep(RECONNECT_S)
-
-    async def _connect_once(self) -> None:
-        """A connection that is lost before its channel is open comes back without one: so it is closed, and made anew."""
-        connection = await aio_pika.connect_robust(with_options(self._url, self._name))
-        try:
-            self._channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
-        except BaseException:
-            await connection.close()
-            raise
-        self._connection = connection
-        log.info("rabbitmq_connected", connection=self._name)
+    async def _serve(self, connection: aiormq.abc.AbstractConnection) -> EndOfConnection:
+        """A channel that RabbitMQ closes (what was published to is not there, or not allowed) takes its connection along."""
+        self._channel = channel = await opened_channel(connection, publisher_confirms=True, on_return_raises=True)
+        self._is_there.set()
+        return await ended(connection, channel)
 
     async def connected_within(self, limit_s: float) -> None:
         """After `start`: returns when the first connection stands, or after this time; connecting goes on either way."""
-        if self._connecting is not None:
-            await asyncio.wait({self._connecting}, timeout=limit_s)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limit_s):
+                await self._is_there.wait()
 
     async def connected(self) -> None:
         """Starts, and returns once connected: for tools, which have nothing to do before. Services only `start`."""
-        await self._connect()
+        self.start()
+        await self._is_there.wait()
 
     async def close(self) -> None:
         if self._connecting is not None:
             await end(self._connecting)
-        if self._connection is not None:
-            await self._connection.close()
 
     @property
     def is_connected(self) -> bool:
         """Whether publishing can be tried at all; a blocked connection counts as connected."""
-        return (
-            self._connection is not None
-            and self._channel is not None
-            and self._connection.connected.is_set()
-            and not self._channel.is_closed
-        )
+        return self._channel is not None and not self._channel.is_closed
 
     async def trouble(self) -> str | None:
         """Why publishing would not work now, None where it would: a blocked connection (RabbitMQ's alarms) is one of the reasons."""
-        transport = None if self._connection is None else self._connection.transport
-        if not self.is_connected or transport is None:
+        if self._channel is None or self._channel.is_closed:
             return "not connected"
         try:
             async with asyncio.timeout(UNBLOCKED_LIMIT_S):
-                await transport.ready()
+                await self._channel.connection.ready()
         except TimeoutError:
             return "blocked by RabbitMQ: it is out of memory or disk space"
         return None
@@ -171,7 +137,7 @@ class Publisher:
         try:
             with loss_is_an_error():
                 async with asyncio.timeout(deadline_s or self._deadline_s), self._slots:
-                    channel = await self._open_channel()
+                    channel = self._open_channel()
                     sent = True
                     await self._send(channel, message)
         except (NotPublished, asyncio.CancelledError):
@@ -185,13 +151,11 @@ class Publisher:
                 raise PublishUnknown("no confirm came back from RabbitMQ") from error
             raise NotPublished("RabbitMQ is not reachable") from error
 
-    async def _open_channel(self) -> aiormq.Channel:
-        if not self.is_connected or self._channel is None:
+    def _open_channel(self) -> aiormq.Channel:
+        """Raises NotPublished where there is none."""
+        if self._channel is None or self._channel.is_closed:
             raise NotPublished("RabbitMQ is not reachable")
-        channel = await self._channel.get_underlay_channel()
-        if not isinstance(channel, aiormq.Channel):
-            raise NotPublished("RabbitMQ's channel is being replaced")
-        return channel
+        return self._channel
 
     async def _send(self, channel: aiormq.Channel, message: Outgoing) -> None:
         """`wait=False` leaves out a drain of the socket per message, which halves the cost; the confirm is awaited all the same."""

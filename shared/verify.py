@@ -9,9 +9,8 @@ import aiormq
 import aiormq.abc
 import structlog
 
-from shared.connections import CONNECT_LIMIT_S
+from shared.connections import CONNECT_LIMIT_S, opened_channel, with_options
 from shared.losses import NO_CONNECTION, loss_is_an_error
-from shared.publishing import with_options
 
 log = structlog.get_logger(__name__)
 
@@ -79,7 +78,7 @@ class Topology:
 
 async def _looked(connection: aiormq.abc.AbstractConnection, what: str, look: Look) -> str | None:
     """On a channel of its own: a refusal closes the channel."""
-    channel = await connection.channel(publisher_confirms=False)
+    channel = await opened_channel(connection, publisher_confirms=False)
     try:
         await look(channel)
     except aiormq.exceptions.ChannelNotFoundEntity:

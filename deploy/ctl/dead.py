@@ -10,8 +10,9 @@ import aio_pika
 from aio_pika.abc import AbstractIncomingMessage
 
 from shared import topology
+from shared.connections import with_options
 from shared.delivery import kept_headers, original_publisher
-from shared.publishing import Outgoing, Publisher, with_options
+from shared.publishing import Outgoing, Publisher
 
 LOOK_AT_MOST: Final = 10_000
 TRANSIENT_HEADERS: Final = ("x-attempt", "x-waits", "x-delivery-count", "x-death")

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from shared import topology
 from shared.commands import OUTCOME, CommandOutcome
-from shared.connections import EndOfConnection, ended, keep_connected
+from shared.connections import EndOfConnection, ended, keep_connected, opened_channel
 
 log = structlog.get_logger(__name__)
 
@@ -89,7 +89,7 @@ class Replies:
     async def _serve(self, connection: aiormq.abc.AbstractConnection) -> EndOfConnection:
         """A new name for each connection: RabbitMQ may still hold the exclusive queue of the last one."""
         name = f"{topology.REPLIES}.{uuid.uuid4().hex}"
-        channel = await connection.channel(publisher_confirms=False)
+        channel = await opened_channel(connection, publisher_confirms=False)
         await channel.queue_declare(name, exclusive=True, auto_delete=True, timeout=DECLARE_LIMIT_S)
         for number in range(ADDRESSES):
             await channel.queue_bind(name, topology.REPLIES, f"{name}.{number}", timeout=DECLARE_LIMIT_S)

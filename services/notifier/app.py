@@ -31,7 +31,7 @@ from services.notifier.smtp import Server
 from services.notifier.subscription import Subscription
 from shared import mongo, probes, process, schema
 from shared.delivery import Settler
-from shared.losses import end
+from shared.losses import end, in_background
 from shared.mongo import Document, is_away
 from shared.publishing import Publisher
 from shared.schema import TooNewError
@@ -63,7 +63,7 @@ class Notifier:
     async def start(self) -> None:
         """Returns at once; RabbitMQ and MongoDB may come later. Nothing is taken or sent before the indexes stand."""
         self.publisher.start()
-        self.starting = asyncio.create_task(self._start(), name="notifier starts")
+        self.starting = in_background(self._start(), name="notifier starts")
 
     async def _start(self) -> None:
         while not self.prepared:

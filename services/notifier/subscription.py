@@ -11,13 +11,14 @@ import structlog
 from aio_pika import IncomingMessage
 
 from services.notifier.consumers import QUEUE, Notifications
-from shared.connections import EndOfConnection, ended, keep_connected
+from shared.connections import EndOfConnection, ended, keep_connected, opened_channel
 from shared.delivery import Settler
 from shared.losses import NO_CONNECTION, end, in_background, loss_is_an_error
 
 log = structlog.get_logger(__name__)
 
 STOP_LIMIT_S: Final = 3.0
+CALL_LIMIT_S: Final = 10.0
 MAX_GROUP: Final = 64
 
 
@@ -60,12 +61,13 @@ class Subscription:
         return self._tag is not None and self._channel is not None and not self._channel.is_closed
 
     async def _serve(self, connection: aiormq.abc.AbstractConnection) -> EndOfConnection:
-        self._channel = channel = await connection.channel(publisher_confirms=False)
+        self._channel = channel = await opened_channel(connection, publisher_confirms=False)
         self._arrived.clear()
         settling = asyncio.create_task(self._settle_groups(channel), name="notifications: settle")
         try:
-            await channel.basic_qos(prefetch_count=self._prefetch)
-            self._tag = (await channel.basic_consume(QUEUE.name, self._arrive)).consumer_tag
+            async with asyncio.timeout(CALL_LIMIT_S):
+                await channel.basic_qos(prefetch_count=self._prefetch)
+                self._tag = (await channel.basic_consume(QUEUE.name, self._arrive)).consumer_tag
             log.info("consumer_attached", queue=QUEUE.name)
             return await ended(connection, channel)
         finally:

@@ -79,8 +79,7 @@ class Worker:
         log.info("worker_started")
 
     async def stop(self, *, within_s: float) -> None:
-        await self.commands.stop(within_s=within_s)
-        await self.order_events.stop()
+        await asyncio.gather(self.commands.stop(within_s=within_s), self.order_events.stop())
         if self.sweeping is not None:
             await end(self.sweeping)
         await self.publisher.close()

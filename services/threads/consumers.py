@@ -19,7 +19,7 @@ from services.threads.in_hand import InHand
 from services.threads.metrics import Metrics
 from services.threads.subscription import Delivery, Subscription
 from services.threads.work import QUEUE, Work, take
-from shared.connections import EndOfConnection, ended, keep_connected
+from shared.connections import EndOfConnection, ended, keep_connected, opened_channel
 from shared.delivery import dead_letter
 from shared.errors import CannotProcess
 from shared.losses import end, in_background, loss_is_an_error
@@ -83,7 +83,7 @@ class CommandConsumer:
                     await self._subscription.pause()
                 self._arrived.set()
                 if self._work is not None:
-                    await asyncio.wait([self._work])
+                    await asyncio.wait([self._work], timeout=within_s)
         await end(*(task for task in (self._work, self._finishing, self._connection) if task is not None))
 
     @property
@@ -93,7 +93,7 @@ class CommandConsumer:
         return is_fed and all(task is not None and not task.done() for task in (self._connection, self._work))
 
     async def _serve(self, connection: aiormq.abc.AbstractConnection) -> EndOfConnection:
-        channel = await connection.channel(publisher_confirms=False)
+        channel = await opened_channel(connection, publisher_confirms=False)
         self._subscription = Subscription(channel, QUEUE.name, deliver=self._arrive)
         await self._subscription.consume(prefetch=1)
         return await ended(connection, channel)

@@ -13,18 +13,21 @@ from faststream.rabbit.annotations import RabbitMessage
 from services.threads.orders import Orders
 from services.threads.projection import Projection
 from shared import topology
+from shared.connections import CONNECT_LIMIT_S, RECONNECT_S, with_options
 from shared.delivery import Settler, WorkQueue
 from shared.envelope import read
 from shared.losses import NO_CONNECTION, loss_is_an_error
 from shared.mongo import is_away
 from shared.orders import ORDER_EVENT
-from shared.publishing import RECONNECT_S, Publisher, with_options
+from shared.publishing import Publisher
 
 log = structlog.get_logger(__name__)
 
 QUEUE: Final = WorkQueue(topology.ORDERS_QUEUE, service="threads", publishers=frozenset({"gateway", "shop"}))
 PREFETCH: Final = 32
 STOP_LIMIT_S: Final = 10.0
+# Of all that an attempt asks for; one connection that nobody answers is given up sooner.
+START_LIMIT_S: Final = 20.0
 
 
 class OrderEvents:
@@ -57,6 +60,7 @@ class OrderSubscription:
             with_options(amqp_url, "threads-orders"),
             fail_fast=True,
             reconnect_interval=RECONNECT_S,
+            timeout=CONNECT_LIMIT_S,
             on_close=[self._lost],
             logger=None,
             graceful_timeout=STOP_LIMIT_S,
@@ -79,7 +83,8 @@ class OrderSubscription:
             self._is_lost = False
             try:
                 with loss_is_an_error():
-                    await self._broker.start()
+                    async with asyncio.timeout(START_LIMIT_S):
+                        await self._broker.start()
                 self._is_started = not self._is_lost
             except NO_CONNECTION as error:
                 log.warning("order_events_not_consumed", error=type(error).__name__)

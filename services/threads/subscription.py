@@ -86,9 +86,12 @@ class Subscription:
     async def close(self) -> None:
         """Gives back whatever is not acknowledged."""
         self._tag, self._is_given_up = None, True
-        with contextlib.suppress(*NO_CONNECTION), loss_is_an_error():
-            async with asyncio.timeout(CALL_LIMIT_S):
-                await self._channel.close(ConnectionAbortedError("the channel was given up"))
+        # RabbitMQ may leave even this without an answer, and go on sending heartbeats: then only a new connection tells.
+        for what in (self._channel, self._channel.connection):
+            if not self._channel.is_closed:
+                with contextlib.suppress(*NO_CONNECTION), loss_is_an_error():
+                    async with asyncio.timeout(CALL_LIMIT_S):
+                        await what.close(ConnectionAbortedError("the channel was given up"))
 
     @contextlib.asynccontextmanager
     async def _ending_with_its_channel(self) -> AsyncIterator[None]:

@@ -91,7 +91,7 @@ def falls_silent(peer: Peer, _channel: int, _asked: Any) -> None:
 
 
 def closes(peer: Peer, _channel: int, _asked: Any) -> None:
-    peer.say(0, commands.Connection.Close(320, "CONNECTION_FORCED"))
+    peer.say(0, commands.Connection.Close(320, "CONNECTION_FORCED", 0, 0))
 
 
 def answers_and(then: Fault) -> Fault:

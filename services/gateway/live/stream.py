@@ -10,7 +10,7 @@ import aiormq
 import aiormq.abc
 
 from shared import topology
-from shared.connections import ended
+from shared.connections import ended, opened_channel
 from shared.losses import NO_CONNECTION, loss_is_an_error
 
 PREFETCH: Final = 200
@@ -48,7 +48,7 @@ class StreamReading:
     def __init__(self, connection: aiormq.abc.AbstractConnection, *, start: Start, prefetch: int = PREFETCH) -> None:
         self._connection, self._start, self._prefetch = connection, start, prefetch
         self._delivered: asyncio.Queue[Delivered | None] = asyncio.Queue()
-        self._channel: aiormq.abc.AbstractChannel | None = None
+        self._channel: aiormq.Channel | None = None
         self._watch: asyncio.Task[None] | None = None
         self._unacknowledged = 0
 
@@ -62,7 +62,7 @@ class StreamReading:
         return self
 
     async def _subscribe(self) -> None:
-        channel = self._channel = await self._connection.channel(publisher_confirms=False)
+        channel = self._channel = await opened_channel(self._connection, publisher_confirms=False)
         self._watch = asyncio.create_task(self._notice_the_end(channel))
         await channel.basic_qos(prefetch_count=self._prefetch)
         await channel.basic_consume(topology.LIVE_STREAM, self._take, arguments={"x-stream-offset": self._start})
@@ -102,6 +102,6 @@ class StreamReading:
             self._unacknowledged = 0
             await self._channel.basic_ack(delivered.tag, multiple=True)
 
-    async def _notice_the_end(self, channel: aiormq.abc.AbstractChannel) -> None:
+    async def _notice_the_end(self, channel: aiormq.Channel) -> None:
         await ended(self._connection, channel)
         self._delivered.put_nowait(None)

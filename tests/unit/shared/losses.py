@@ -9,12 +9,15 @@ import pytest
 import uvloop
 from pamqp import commands
 
-from shared import connections, publishing, verify
+from services.threads import order_events
+from shared import connections, verify
 from tests.servers.amqp_stub import StubBroker, answers_and, closes, falls_silent, hangs_up, resets
 
 Moment = Callable[[StubBroker], StubBroker]
 
 MOMENTS: Final[dict[str, Moment]] = {
+    "silent at connection.start": lambda broker: broker.fault(commands.Connection.StartOk, falls_silent),
+    "silent at connection.open": lambda broker: broker.fault(commands.Connection.Open, falls_silent),
     "reset at connection.open": lambda broker: broker.fault(commands.Connection.Open, resets),
     "hung up right after open-ok": lambda broker: broker.fault(commands.Connection.Open, answers_and(hangs_up)),
     "closed right after open-ok": lambda broker: broker.fault(commands.Connection.Open, answers_and(closes)),
@@ -32,11 +35,12 @@ AT_CONSUMING: Final[dict[str, Moment]] = {
 
 
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A silent peer is noticed within three seconds, and what was lost is tried again at once."""
-    monkeypatch.setattr(publishing, "HEARTBEAT_S", 1)
+    """A silent peer is noticed within three seconds (while it connects, within one), and what was lost is tried again at once."""
+    monkeypatch.setattr(connections, "HEARTBEAT_S", 1)
     monkeypatch.setattr(aiormq.Connection, "HEARTBEAT_GRACE_MULTIPLIER", 1)
-    monkeypatch.setattr(publishing, "RECONNECT_S", 0.05)
     monkeypatch.setattr(connections, "RECONNECT_S", 0.05)
+    for module in (connections, order_events, verify):
+        monkeypatch.setattr(module, "CONNECT_LIMIT_S", 1)
     monkeypatch.setattr(verify, "AGAIN_S", 0.05)
 
 

@@ -9,7 +9,7 @@ import aiormq.abc
 import pytest
 
 from shared import connections
-from shared.connections import EndOfConnection, ended, keep_connected
+from shared.connections import EndOfConnection, ended, keep_connected, opened_channel
 from tests.servers.amqp_stub import StubBroker
 from tests.servers.waiting import eventually
 from tests.unit.shared.losses import AT_CONSUMING, MOMENTS, Moment, hurry, on_the_services_loop
@@ -62,7 +62,7 @@ def test_a_proxy_whose_server_is_away_ends_no_reading(doorman: Doorman, monkeypa
 
 
 async def _consumes(connection: aiormq.abc.AbstractConnection) -> EndOfConnection:
-    channel = await connection.channel(publisher_confirms=False)
+    channel = await opened_channel(connection, publisher_confirms=False)
     await channel.basic_consume("a queue", _ignore)
     return await ended(connection, channel)
 

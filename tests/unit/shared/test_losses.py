@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 
 from shared import losses
 from shared.losses import NO_CONNECTION, end, in_background, loss_is_an_error
+from tests.servers.pace import others_turn
 from tests.servers.waiting import eventually
 
 
@@ -110,6 +111,27 @@ async def test_a_task_that_swallows_its_cancellation_is_ended_all_the_same(monke
     await waits.wait()
     (outcome,) = await asyncio.wait_for(end(deaf), 5)
     assert isinstance(outcome, asyncio.CancelledError)
+
+
+async def test_whoever_ends_a_task_and_is_ended_itself_leaves_nothing_running(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(losses, "CANCEL_AGAIN_S", 0.01)
+    cancelled = 0
+
+    async def hears_the_third_time() -> None:
+        nonlocal cancelled
+        while cancelled < 3:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                cancelled += 1
+
+    deaf = asyncio.create_task(hears_the_third_time())
+    await others_turn()
+    ending = asyncio.create_task(end(deaf))
+    await others_turn()
+    await end(ending)
+    assert ending.cancelled()
+    assert deaf.done()
 
 
 async def test_what_tasks_came_to_before_they_were_ended_is_told() -> None:

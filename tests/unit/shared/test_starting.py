@@ -41,6 +41,31 @@ def test_a_publisher_connects_after_a_loss_at_any_moment(moment: Moment, monkeyp
     on_the_services_loop(connects())
 
 
+@pytest.mark.parametrize("then", [resets, closes, falls_silent])
+def test_a_publisher_that_is_blocked_when_it_loses_its_connection_publishes_again(
+    then: Fault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hurry(monkeypatch)
+
+    async def publishes_again() -> None:
+        async with StubBroker() as broker:
+            publisher = Publisher(broker.url, name="test")
+            await publisher.connected()
+            (peer,) = broker.peers
+            peer.say(0, commands.Connection.Blocked("low on memory"))
+            await eventually(publisher.trouble, what="being blocked")
+            then(peer, 0, None)
+            await eventually(lambda: len(broker.peers) == 2, what="another connection")
+
+            async def is_well() -> bool:
+                return await publisher.trouble() is None
+
+            await eventually(is_well, what="a channel to publish on")
+            await publisher.close()
+
+    on_the_services_loop(publishes_again())
+
+
 @pytest.mark.parametrize("moment", (MOMENTS | AT_LOOKING).values(), ids=MOMENTS | AT_LOOKING)
 def test_the_topology_is_looked_at_again_after_a_loss_at_any_moment(
     moment: Moment, monkeypatch: pytest.MonkeyPatch
