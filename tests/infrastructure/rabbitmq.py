@@ -41,6 +41,7 @@ class RabbitFaults:
                 "rabbitmq-freeze": (Kind(), self.freeze),
                 "rabbitmq-close-connections": (Kind(2), self.close_connections),
                 "rabbitmq-memory-alarm": (Kind(), self.memory_alarm),
+                "rabbitmq-alarm-kill": (Kind(), self.alarm_and_kill),
                 "rabbitmq-disk-alarm": (Kind(), self.disk_alarm),
                 "rabbitmq-disk-full": (Kind(lasts_s=(2.0, 4.0)), self.disk_full),
                 "queue-full": (Kind(), self.full_queue),
@@ -74,6 +75,12 @@ class RabbitFaults:
         await self._ctl("set_vm_memory_high_watermark", "0.00000001")
         await lasting(step.lasts_s)
         await self._ctl("set_vm_memory_high_watermark", "absolute", "1GB")
+
+    async def alarm_and_kill(self, step: Step) -> None:
+        """Killed while it blocks whoever publishes, as for want of memory. It comes back without the alarm."""
+        await self._ctl("set_vm_memory_high_watermark", "0.00000001")
+        await lasting(step.lasts_s)
+        await self.kill(step)
 
     async def disk_alarm(self, step: Step) -> None:
         await self._ctl("set_disk_free_limit", "1000GB")

@@ -63,8 +63,9 @@ class ServiceProcess:
 
     @property
     def log_events(self) -> list[dict[str, Any]]:
-        """Its log lines that are JSON objects (LOG_FORMAT=json)."""
-        return [json.loads(line) for line in self.log.splitlines() if line.startswith("{")]
+        """Its log lines that are JSON objects (LOG_FORMAT=json), without one that is being written just now."""
+        lines = self.log.splitlines(keepends=True)
+        return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("\n")]
 
     def start(self) -> "ServiceProcess":
         """Starts it, also again after its end, and returns at once."""
