@@ -46,7 +46,7 @@ MAX_GROUP: Final = 64
 GATHER_ENDS_S: Final = 0.01
 # A command of MongoDB has at most 16 MiB.
 MAX_STATEMENT_BYTES: Final = 4 * 1024 * 1024
-WITHOUT_TEXTS: Final = {"state": 1, "fence": 1, "ambiguities": 1, "attempts": 1, "order_id": 1}
+WITHOUT_TEXTS: Final = {"state": 1, "fence": 1, "lease_id": 1, "ambiguities": 1, "attempts": 1, "order_id": 1}
 
 HELD: Final[Sequence[MailState]] = ("leased", "transmitting")
 NoEnd = Refused | Broken | Unknown | Defect | ServerAway | Stopped | Lost
@@ -58,6 +58,7 @@ class Lease:
     """A mail in one sender's hands, from before `asked_at` (on the loop's clock) until the lease's end. `document` is as the ledger had it."""
 
     mail_id: str
+    lease_id: str
     fence: int
     attempts: int
     asked_at: float
@@ -112,7 +113,7 @@ class Mails:
     ) -> None:
         """`limit` is how many mails one person gets in `window_s`; 0 is any number."""
         self._mails = database["mails"]
-        # The mark `transmitting` names the fence and waits for a majority, so a lease that is lost in a failover sends nothing.
+        # The mark `transmitting` names the lease and waits for a majority, so a lease that is lost in a failover sends nothing.
         self._mails_unconfirmed = self._mails.with_options(
             write_concern=WriteConcern(w=1), read_concern=ReadConcern("local")
         )
@@ -249,10 +250,13 @@ class Mails:
                 await self._mails.bulk_write([_statement([change]) for change in changes], ordered=False)
         ids = [change.lease.mail_id for change in changes]
         found = {
-            document["_id"]: (document["state"], document["fence"])
+            document["_id"]: (document["state"], document["fence"], document.get("lease_id"))
             async for document in self._mails.find({"_id": {"$in": ids}}, WITHOUT_TEXTS)
         }
-        return [found.get(change.lease.mail_id) == (change.state, change.lease.fence) for change in changes]
+        return [
+            found.get(change.lease.mail_id) == (change.state, change.lease.fence, change.lease.lease_id)
+            for change in changes
+        ]
 
     async def _mark(self, lease: Lease, update: list[steps.Stage]) -> MailState | None:
         after = await self._mails.find_one_and_update(
@@ -281,6 +285,7 @@ class Mails:
 def _lease_on(document: Document, asked_at: float) -> Lease:
     return Lease(
         mail_id=document["_id"],
+        lease_id=document["lease_id"],
         fence=document["fence"],
         attempts=int(document.get("attempts", 0)),
         asked_at=asked_at,
@@ -289,9 +294,13 @@ def _lease_on(document: Document, asked_at: float) -> Lease:
 
 
 def _held(leases: Sequence[Lease], states: Sequence[MailState]) -> Document:
-    """Those of the mails whose leases, which have the same fence number, still hold."""
-    ids = [lease.mail_id for lease in leases]
-    return {"_id": {"$in": ids}, "fence": leases[0].fence, "state": {"$in": list(states)}}
+    """Those of the mails whose leases, which have the same fence number, still hold.
+
+    A lease that no majority has seen may be lost in a failover, and the next one gets the same number: so their ids count too.
+    """
+    lease_ids = {lease.mail_id: lease.lease_id for lease in leases}
+    is_held = {"$eq": ["$lease_id", steps.own(lease_ids)]}
+    return {"_id": {"$in": list(lease_ids)}, "fence": leases[0].fence, "state": {"$in": list(states)}, "$expr": is_held}
 
 
 def _parts(changes: Sequence[Change]) -> list[list[Change]]:

@@ -32,7 +32,7 @@ FORGET: Final[Stage] = {
 }
 # Nothing was sent, so it does not count among the mails that the person has got.
 UNCOUNTED: Final[Stage] = {"counted_at": "$$REMOVE"}
-AT_REST: Final[Stage] = {"alive": "$$REMOVE", "wake_at": "$$REMOVE", "lease_id": "$$REMOVE", "ended_at": "$$NOW"}
+AT_REST: Final[Stage] = {"alive": "$$REMOVE", "wake_at": "$$REMOVE", "ended_at": "$$NOW"}
 
 
 def in_s(seconds: float) -> Stage:

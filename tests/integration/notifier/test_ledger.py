@@ -187,6 +187,26 @@ async def test_a_lease_whose_answer_was_lost_counts_from_when_it_was_asked_for(
     assert lease.asked_at < asked_again_at
 
 
+async def test_of_two_leases_with_one_fence_number_only_the_one_that_was_not_lost_in_a_failover_sends(
+    make_office: MakeOffice, ledger_database: Database
+) -> None:
+    office = make_office()
+    await office.take(event())
+    (before,) = await office.documents()
+    lost = await leased(office)
+    await ledger_database["mails"].replace_one({"_id": lost.mail_id}, before)
+    held = await leased(office)
+    assert (lost.mail_id, lost.fence) == (held.mail_id, held.fence)
+
+    async def may_send(lease: Lease) -> bool:
+        return await office.mails.transmitting(lease, rendered=lease.lease_id.encode(), message_id="<1@shop.example>")
+
+    assert await asyncio.gather(*(may_send(lease) for lease in (lost, held))) == [False, True]
+    assert await office.mails.mark(lost, Sent("250 OK"), pause_s=0) is None
+    assert await office.mails.mark(held, Sent("250 OK"), pause_s=0) == "sent"
+    assert await office.mails.mark(held, Sent("250 OK"), pause_s=0) == "sent"
+
+
 async def test_what_comes_while_a_mail_is_leased_gathers_in_another(make_office: MakeOffice) -> None:
     office = make_office()
     await office.take(event("first", seq=1))
