@@ -86,6 +86,12 @@ class Attempts:
                 return Lost()
             sending.data_begun = True
             return Sent(await connection.transmit(rendered.content, limit_s=self._limit_s))
+        except SmtpError:
+            raise
+        except BaseException:
+            # Whatever it is, the offered mail stands there, and the next one would be refused for it.
+            connection.drop()
+            raise
         finally:
             self._connections.give_back(connection)
 

@@ -15,6 +15,8 @@ from services.notifier.outcomes import Broken, Refused, ServerAway, SmtpError, U
 from services.notifier.wire import Reply, Wire
 
 CLOSING: Final = 421
+# Bad sequence of commands: what was said on the connection before is to blame, and no mail.
+OUT_OF_STEP: Final = 503
 ACCEPTED: Final = 250
 GO_ON: Final = 354
 # OK, and: not local, will be forwarded (RFC 5321, 4.2.3).
@@ -188,7 +190,7 @@ class Connection:
 
     async def _after_refusal(self, code: int) -> None:
         """421 announces that the server hangs up; other than 4xx and 5xx is out of step."""
-        if code == CLOSING or not _says_no(code):
+        if code in (CLOSING, OUT_OF_STEP) or not _says_no(code):
             self.drop()
         else:
             await self.reset()
@@ -217,13 +219,15 @@ def refusal(code: int, text: str) -> Refused | ServerAway | Broken:
     """What an unexpected answer to MAIL or RCPT means. Goes by the code: the library's classes say only which command it was."""
     if code in AUTHENTICATION_CODES:
         return ServerAway(f"{code} {without_addresses(text)}", answered=True)
-    if _says_no(code):
+    if _says_no(code) and code != OUT_OF_STEP:
         return Refused(code, without_addresses(text))
     return Broken(f"unexpected answer {code}")
 
 
-def refused_content(code: int, text: str) -> Refused | Unknown:
+def refused_content(code: int, text: str) -> Refused | Broken | Unknown:
     """What an unexpected answer to DATA means: anything but a clear no leaves the outcome unknown."""
+    if code == OUT_OF_STEP:
+        return Broken(f"unexpected answer {code}")
     return Refused(code, without_addresses(text)) if _says_no(code) else Unknown(f"unexpected answer {code}")
 
 

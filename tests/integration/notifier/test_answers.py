@@ -1,6 +1,8 @@
 """What each answer of the SMTP server, and each silence, makes of a mail; the server does as it is told."""
 
-from services.notifier.smtp import Envelope
+import pytest
+
+from services.notifier.smtp import Connection, Envelope
 from tests.integration.notifier.conftest import MakeOffice
 from tests.integration.notifier.office import falls_silent_at_data, is_read
 from tests.servers.smtp import AFTER_DOT, BEFORE_DOT, SmtpServer
@@ -180,6 +182,38 @@ async def test_a_server_that_is_away_pauses_the_sender_and_costs_no_mail_an_atte
     await office.reaches(*["sent"] * 5)
     assert [document.get("attempts", 0) for document in await office.documents()] == [0] * 5
     assert office.count("notifier_smtp_server_up") == 1
+
+
+async def test_503_is_the_connections_fault_and_not_the_mails(make_office: MakeOffice, smtp: SmtpServer) -> None:
+    office = make_office()
+    smtp.answer_data("503 5.5.1 bad sequence of commands")
+    office.sender.start()
+
+    await office.take(event())
+
+    await office.reaches("sent")
+    assert (await office.the_document())["attempts"] == 1
+    assert smtp.connections == 2
+
+
+async def test_a_defect_behind_an_offer_leaves_no_connection_on_which_the_next_mail_is_refused(
+    make_office: MakeOffice, smtp: SmtpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office = make_office()
+    transmit = Connection.transmit
+
+    async def defective_once(self: Connection, content: bytes, *, limit_s: float) -> str:
+        monkeypatch.setattr(Connection, "transmit", transmit)
+        raise KeyError("a defect")
+
+    monkeypatch.setattr(Connection, "transmit", defective_once)
+    office.sender.start()
+    await office.take(event())
+    await office.reaches("sent")
+    await office.take(event(about=order("2")))
+    await office.reaches("sent", "sent")
+    assert office.count("notifier_attempts_total", outcome="refused") == 0
+    assert smtp.connections == 2
 
 
 async def test_a_kept_connection_that_the_server_ended_is_replaced_without_a_failure(
