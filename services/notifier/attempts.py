@@ -101,13 +101,7 @@ class Attempts:
         From here on a shutdown waits: nobody knows what an interrupted store has done.
         """
         sending.must_end = True
-        try:
-            held = await self._mails.transmitting(
-                sending.lease, rendered=rendered.content, message_id=rendered.message_id
-            )
-        except BaseException:
-            connection.drop()
-            raise
+        held = await self._mails.transmitting(sending.lease, rendered=rendered.content, message_id=rendered.message_id)
         if not held:
             await connection.reset()
         return held
