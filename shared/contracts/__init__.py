@@ -1,0 +1,1 @@
+"""The contracts of what passes between services and stays in databases: no input or output."""
