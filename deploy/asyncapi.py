@@ -81,6 +81,7 @@ def document() -> dict[str, Any]:
             "version": "1",
             "description": "Order messaging: what Parley takes from RabbitMQ and says there. Every message is a CloudEvents 1.0 "
             "JSON event in structured mode; contracts only grow, and a changed meaning is a new version of the type.",
+            "license": {"name": "Apache License 2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
         },
         "defaultContentType": MEDIA_TYPE,
         "channels": {channel.name: _channel(channel) for channel in CHANNELS} | {"replies": _replies()},

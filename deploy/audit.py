@@ -1,4 +1,4 @@
-"""`make audit`: looks for weaknesses in the code (bandit) and in the packages (pip-audit), and says honestly what could not be looked at.
+"""`make audit`: weaknesses in the code (bandit) and in the packages (pip-audit), licences; it says what could not be looked at.
 
 Exit status 1 where something was found. Packages whose advisories cannot be fetched from here are counted, not passed over.
 """
@@ -8,6 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Final
+
+from deploy.licences import refused, summary
+from deploy.sbom import LOCK, pinned
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 LOCKS: Final = ("requirements/runtime.txt", "requirements/dev.txt")
@@ -56,8 +59,18 @@ def packages(lock: str) -> bool:
     return not weak
 
 
+def licences(lock: Path = LOCK) -> bool:
+    """Whether every package that the services run with is under a permissive licence."""
+    names = [package.name for package in pinned(lock)]
+    found = refused(names)
+    for each in found:
+        print(f"not a permissive licence: {each}")
+    print(f"licences of {lock.name}: {len(names)} packages, {len(found)} refused ({summary(names)})", flush=True)
+    return not found
+
+
 def main() -> int:
-    looked = [code(), *(packages(lock) for lock in LOCKS)]
+    looked = [code(), *(packages(lock) for lock in LOCKS), licences()]
     return 0 if all(looked) else 1
 
 

@@ -6,31 +6,19 @@
 import json
 import re
 import sys
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 from typing import Any, Final
+
+from deploy.licences import licence
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 LOCK: Final = ROOT / "requirements" / "runtime.txt"
 PROJECT: Final = ROOT / "pyproject.toml"
 
 Json = dict[str, Any]
-
-# What packages say instead of a licence's SPDX name, in the metadata of older ones.
-SPDX: Final = {
-    "Apache 2.0": "Apache-2.0",
-    "Apache Software License": "Apache-2.0",
-    "Apache License 2.0": "Apache-2.0",
-    "Apache License, Version 2.0": "Apache-2.0",
-    "BSD License": "BSD-3-Clause",
-    "BSD": "BSD-3-Clause",
-    "3-Clause BSD License": "BSD-3-Clause",
-    "MIT License": "MIT",
-    "Python Software Foundation License": "PSF-2.0",
-    "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,23 +46,6 @@ def pinned(lock: Path = LOCK) -> Iterator[Pinned]:
         yield Pinned(name, version.strip(), marker.strip() or None, tuple(sorted(each.strip() for each in hashes)))
 
 
-def licence(name: str) -> str | None:
-    """What the installed package declares; None where it is not installed here (another system's)."""
-    try:
-        said = metadata(name)
-    except PackageNotFoundError:
-        return None
-    expressions = said.get_all("License-Expression")
-    if expressions:
-        return str(expressions[0])
-    classifiers = [
-        each.rpartition(" :: ")[2] for each in said.get_all("Classifier", []) if each.startswith("License ::")
-    ]
-    free_text = [line for text in said.get_all("License", []) for line in str(text).splitlines()[:1]]
-    found = [each for each in classifiers if each != "OSI Approved"] or free_text
-    return " OR ".join(SPDX.get(each, each) for each in found) or "unknown"
-
-
 def _component(package: Pinned) -> Json:
     """Hashes are left to the lock file: there is one for each platform's build of a version."""
     component: Json = {
@@ -99,8 +70,9 @@ def _is_expression(said: str) -> bool:
 
 def document() -> Json:
     """The whole document. The same lock file and packages give the same bytes: it has no time and no serial number."""
-    version = re.search(r'^version = "([^"]+)"', PROJECT.read_text(), re.MULTILINE)
-    root = {"type": "application", "bom-ref": "parley", "name": "parley", "version": version[1] if version else "0"}
+    project = tomllib.loads(PROJECT.read_text())["project"]
+    root: Json = {"type": "application", "bom-ref": "parley", "name": "parley", "version": project["version"]}
+    root["licenses"] = [{"expression": project["license"]}]
     components = [_component(package) for package in sorted(pinned(), key=lambda each: each.name)]
     depends = [{"ref": "parley", "dependsOn": [each["bom-ref"] for each in components]}]
     return {

@@ -15,6 +15,7 @@ from shared.orders import OrderSnapshot
 
 TITLE: Final = "Parley"
 VERSION: Final = "1"
+LICENSE: Final = {"name": "Apache License 2.0", "identifier": "Apache-2.0"}
 DESCRIPTION: Final = """Order messaging: every order has a thread between its customer and its seller.
 
 Sign in with a bearer token of the shop's. A write is accepted once RabbitMQ has confirmed it; then the answer waits a moment
@@ -47,7 +48,12 @@ MODELS: Final[tuple[type[BaseModel], ...]] = (
 def document(app: FastAPI) -> dict[str, Any]:
     """The whole document, made once."""
     found = get_openapi(
-        title=TITLE, version=VERSION, openapi_version="3.1.0", description=DESCRIPTION, routes=app.routes
+        title=TITLE,
+        version=VERSION,
+        openapi_version="3.1.0",
+        description=DESCRIPTION,
+        routes=app.routes,
+        license_info=LICENSE,
     )
     schemas: dict[str, Any] = found.setdefault("components", {}).setdefault("schemas", {})
     _, definitions = models_json_schema(

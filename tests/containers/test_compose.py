@@ -105,6 +105,7 @@ def test_every_image_says_what_it_is(project: Project) -> None:
     for name in ("gateway", "threads", "notifier"):
         record = json.loads(docker("image", "inspect", f"parley-{name}:latest"))[0]["Config"]
         assert record["Labels"]["org.opencontainers.image.title"] == f"Parley {name}"
+        assert record["Labels"]["org.opencontainers.image.licenses"] == "Apache-2.0"
         assert record["Healthcheck"]["Test"][-1] == "/livez"
 
 

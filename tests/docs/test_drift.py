@@ -1,11 +1,14 @@
 """What the documentation says is what is there: generated documents, links, commands, codes, packages."""
 
+import hashlib
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 from services.gateway.problems import HTTP_CODES
 from shared.errors import STATUS_OF
@@ -86,3 +89,17 @@ def test_every_package_that_the_services_run_with_is_explained() -> None:
     needed = {re.split(r"[<>=~!]", line)[0].strip() for line in lines if line and not line.startswith("#")}
     table = (ROOT / "docs" / "adr" / "0012-dependencies.md").read_text()
     assert set(re.findall(r"^\| `([^`]+)` \|", table, re.MULTILINE)) == needed
+
+
+def test_every_place_that_names_a_licence_names_the_same() -> None:
+    """Apache-2.0, whose text is the standard one: other people's tools compare it byte by byte."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    openapi = yaml.safe_load((ROOT / "docs" / "openapi.yaml").read_text())["info"]["license"]
+    asyncapi = yaml.safe_load((ROOT / "docs" / "asyncapi.yaml").read_text())["info"]["license"]
+    labels = re.findall(r'image\.licenses="([^"]+)"', (ROOT / "deploy" / "Dockerfile").read_text())
+
+    assert [project["license"], openapi["identifier"], *labels] == ["Apache-2.0"] * 3
+    assert asyncapi["name"] == openapi["name"] == "Apache License 2.0"
+    assert all((ROOT / name).is_file() for name in project["license-files"])
+    digest = hashlib.sha256((ROOT / "LICENSE").read_bytes()).hexdigest()
+    assert digest == "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30"

@@ -7,13 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from deploy.sbom import LOCK, ROOT, Pinned, document, licence, pinned
+from deploy.audit import licences
+from deploy.licences import is_permissive, licence
+from deploy.sbom import LOCK, ROOT, Pinned, document, pinned
 
 DEVELOPMENT = ROOT / "requirements" / "dev.txt"
-# Licences that ask a user of Parley for nothing but a notice, or for changes of that very file (MPL-2.0).
-PERMISSIVE = {
-    *("0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT", "MIT-0", "MPL-2.0", "PSF-2.0", "Unlicense"),
-}
 
 
 @pytest.mark.parametrize("lock", [LOCK, DEVELOPMENT], ids=lambda path: path.name)
@@ -61,8 +59,39 @@ def test_every_package_of_the_services_has_a_permissive_licence(package: Pinned)
     if said is None:
         assert package.marker is not None
         return
-    named = set(re.split(r" (?:AND|OR) |[()]", said)) - {""}
-    assert named <= PERMISSIVE, said
+    assert is_permissive(said), said
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "License-Expression: AGPL-3.0-or-later",
+        "License-Expression: MIT OR GPL-2.0-only",
+        "License-Expression: GPL-3.0-only WITH Classpath-exception-2.0",
+        "Classifier: License :: OSI Approved :: GNU General Public License v3 (GPLv3)",
+        "Classifier: License :: OSI Approved :: MIT License\nClassifier: License :: OSI Approved :: GNU Affero General Public License v3",
+        "License: GPL",
+        "Summary: a package that says nothing of its licence",
+    ],
+)
+def test_a_package_under_the_gpl_ends_the_audit(
+    said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    installed = tmp_path / "copied_left-1.0.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text(f"Metadata-Version: 2.4\nName: copied-left\nVersion: 1.0\n{said}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    lock = tmp_path / "lock.txt"
+    lock.write_text(f"{LOCK.read_text()}copied-left==1.0 --hash=sha256:{'0' * 64}\n")
+
+    assert not licences(lock)
+
+    assert "not a permissive licence: copied-left: " in capsys.readouterr().out
+
+
+def test_the_audit_is_content_with_the_licences_of_the_services(capsys: pytest.CaptureFixture[str]) -> None:
+    assert licences()
+    assert f"{len(list(pinned()))} packages, 0 refused" in capsys.readouterr().out
 
 
 def test_the_bill_of_materials_is_that_of_the_lock_file() -> None:
@@ -81,3 +110,4 @@ def test_the_bill_of_materials_is_a_cyclonedx_document() -> None:
     }
     assert bom.metadata.component is not None
     assert bom.metadata.component.name == "parley"
+    assert [str(each.value) for each in bom.metadata.component.licenses] == ["Apache-2.0"]
