@@ -88,8 +88,16 @@ def _event(kind: type[events.EventEnvelope], id: str, data: dict[str, Any]) -> E
 _PARTIES: Final = {"order_id": ORDER_ID, "customer_id": "c-7", "seller_id": "s-1"}
 _ANSWER: Final = _entry("text", 2, "It left our shop yesterday.", BY_SELLER)
 
+CHANGED_AT: Final = datetime(2026, 11, 23, 9, 29, 58, 500_000, tzinfo=UTC)
 ORDER_EVENTS: Final[list[Envelope]] = [
-    OrderEvent(id="1042.3", source="demo-shop", type=kind, subject=ORDER_ID, time=NOW, data=ORDER)
+    OrderEvent(
+        id="1042.3",
+        source="demo-shop",
+        type=kind,
+        subject=ORDER_ID,
+        time=NOW,
+        data=ORDER.model_copy(update={"updated_at": CHANGED_AT}),
+    )
     for kind in ("parley.order.placed.v1", "parley.order.updated.v1", "parley.order.cancelled.v1")
 ]
 

@@ -51,6 +51,10 @@ def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+class DecimalText:
+    """Marks a field type whose text is a decimal number: contents that differ in its noughts are equal (shared.contracts.values)."""
+
+
 # Stands behind the limits, since pydantic's JSON Schema loses those that stand behind a validator.
 WholeNumber = BeforeValidator(_whole)
 OrderId = Annotated[str, StringConstraints(pattern=ORDER_ID_PATTERN)]
@@ -82,7 +86,7 @@ EmailAddress = Annotated[
     Field(json_schema_extra=_ADDRESS_SCHEMA),
 ]
 Locale = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,3}$")]
-Money = Annotated[str, StringConstraints(pattern=r"^-?[0-9]{1,12}(\.[0-9]{1,4})?$")]
+Money = Annotated[str, StringConstraints(pattern=r"^-?[0-9]{1,12}(\.[0-9]{1,4})?$"), DecimalText()]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 WebAddress = Annotated[
     str,

@@ -57,9 +57,11 @@ class Item(Contract):
 class OrderSnapshot(Contract):
     """The whole order as it now is. Published by the shop at every change that customer or seller should see.
 
-    `version` grows with every change: an older one changes nothing, the same one with the same content is applied again,
-    the same one with other content is dead-lettered. The ids of customer and seller are fixed by the first snapshot; only a
-    guest may become an account.
+    `version` grows with every change: an older one changes nothing, the same one with the same content neither. Contents are compared
+    by value: moments as instants, amounts as numbers. Of the same version with other content, the one with the newer source time
+    stands; where the two are equal, or one has none, the later is refused (`version_conflict`). The source time is `updated_at`, else
+    the event's `time`: the moment of the change by the shop's own clock, the same in every copy. The ids of customer and seller are
+    fixed by the first snapshot; only a guest may become an account.
     """
 
     order_id: OrderId
@@ -72,6 +74,7 @@ class OrderSnapshot(Contract):
     items: Annotated[list[Item], Field(max_length=MAX_ITEMS)]
     total: Money
     currency: Currency
+    updated_at: Moment | None = None
 
 
 class OrderEvent(Envelope):

@@ -34,7 +34,7 @@ IN_WORDS: Final[Mapping[Action, str]] = {
 class Parties:
     """Between whom an order is. `guest`: the customer has no account yet, so a guest's link opens the thread.
 
-    `version` is that of the snapshot which says so, where it was asked for.
+    `version` and `digest` are those of the snapshot which says so, where it was asked for.
     """
 
     order_id: str
@@ -42,6 +42,7 @@ class Parties:
     seller_id: str
     guest: bool
     version: int | None = None
+    digest: str | None = None
 
 
 def side_of(caller: Caller, parties: Parties) -> Side | None:

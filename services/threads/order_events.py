@@ -10,20 +10,22 @@ from faststream import AckPolicy
 from faststream.rabbit import Channel, RabbitBroker, RabbitQueue
 from faststream.rabbit.annotations import RabbitMessage
 
+from services.threads import order_versions
 from services.threads.orders import Orders
 from services.threads.projection import Projection
 from shared import topology
 from shared.connections import CONNECT_LIMIT_S, RECONNECT_S, with_options
-from shared.delivery import Settler, WorkQueue
+from shared.delivery import Settler, WorkQueue, original_publisher
 from shared.envelope import read
 from shared.losses import NO_CONNECTION, loss_is_an_error
 from shared.mongo import is_away
-from shared.orders import ORDER_EVENT
+from shared.orders import ORDER_EVENT, OrderEvent
 from shared.publishing import Publisher
 
 log = structlog.get_logger(__name__)
 
-QUEUE: Final = WorkQueue(topology.ORDERS_QUEUE, service="threads", publishers=frozenset({"gateway", "shop"}))
+GATEWAY: Final = "gateway"
+QUEUE: Final = WorkQueue(topology.ORDERS_QUEUE, service="threads", publishers=frozenset({GATEWAY, "shop"}))
 PREFETCH: Final = 32
 STOP_LIMIT_S: Final = 10.0
 # Of all that an attempt asks for; one connection that nobody answers is given up sooner.
@@ -38,9 +40,10 @@ class OrderEvents:
 
     async def handle(self, message: AbstractIncomingMessage) -> None:
         """Raises CannotProcess for what is no order event, and for a snapshot that contradicts the one that stands."""
-        snapshot = read(ORDER_EVENT, message.body).data
-        if await self._orders.keep(snapshot):
-            await self._projection.write_order(snapshot)
+        event = read(ORDER_EVENT, message.body)
+        snapshot, source_time = event.data, _source_time_of(event, message)
+        if (await self._orders.keep(snapshot, source_time=source_time)).stands:
+            await self._projection.write_order(snapshot, source_time=source_time)
 
 
 class OrderSubscription:
@@ -121,6 +124,12 @@ class OrderSubscription:
         channel = await self._broker.config.channel_manager.get_channel(self._channel)
         underlay = await channel.get_underlay_channel()
         return not underlay.is_closed and bool(underlay.consumers)
+
+
+def _source_time_of(event: OrderEvent, message: AbstractIncomingMessage) -> str | None:
+    """The shop's moment of the change. The `time` of what the gateway publishes (`PUT`) is a clock of ours, and does not count."""
+    is_ours = original_publisher(message) == GATEWAY
+    return order_versions.source_time(event.data.updated_at, None if is_ours else event.time)
 
 
 async def _undecoded(message: RabbitMessage) -> bytes:

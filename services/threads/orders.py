@@ -1,6 +1,5 @@
 """The orders as their shop last described them: which snapshot stands, and whose order it is."""
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -9,10 +8,11 @@ import structlog
 from pydantic import ValidationError
 from pymongo.errors import DuplicateKeyError
 
+from services.threads import order_versions
 from services.threads.access import Parties
+from services.threads.order_versions import Snapshot
 from services.threads.recent import Recent
 from services.threads.recipients import Addressee, parties_by_mail
-from shared.errors import CannotProcess
 from shared.fields import OrderId
 from shared.logs import logged
 from shared.mongo import Database, Document
@@ -22,7 +22,15 @@ log = structlog.get_logger(__name__)
 
 ITEMS_IN_A_MAIL: Final = 5
 KEPT_FOR_MAIL: Final = 2_000
-PARTIES: Final[Document] = {"customer_id": 1, "seller_id": 1, "guest": 1, "version": 1}
+PARTIES: Final[Document] = {"customer_id": 1, "seller_id": 1, "guest": 1, "version": 1, "digest": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Whether the snapshot stands now, and whether it is new: what stood before was another one, or older."""
+
+    stands: bool
+    is_new: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +41,13 @@ class OrderForMail:
     item_count: int
     json: bytes
     parties: tuple[Addressee, ...]
+    digest: str | None = None
 
     @classmethod
-    def of(cls, snapshot: OrderSnapshot, item_count: int) -> "OrderForMail":
-        """What is the same for all its entries is made once."""
+    def of(cls, snapshot: OrderSnapshot, item_count: int, digest: str | None = None) -> "OrderForMail":
+        """What is the same for all its entries is made once. `digest` is that of the stored order."""
         json = snapshot.model_dump_json(exclude_none=True).encode()
-        return cls(snapshot, item_count, json, parties_by_mail(snapshot))
+        return cls(snapshot, item_count, json, parties_by_mail(snapshot), digest)
 
 
 class Orders:
@@ -46,31 +55,38 @@ class Orders:
         self._orders = database["orders"]
         self._for_mail: Recent[OrderId, OrderForMail] = Recent(KEPT_FOR_MAIL)
 
-    async def keep(self, snapshot: OrderSnapshot) -> bool:
+    async def keep(self, snapshot: OrderSnapshot, *, source_time: str | None = None) -> Kept:
         """Keeps the snapshot unless a newer one stands; says whether it now stands. May run twice.
 
-        Raises CannotProcess where the same version has other content, or the order would change hands.
+        Raises OrderRefused where the same version has other content and no newer source time, or the order would change hands.
         """
-        new = _document(snapshot)
+        new = _document(snapshot, source_time)
         while True:
             stored = await self._orders.find_one({"_id": snapshot.order_id}, {"snapshot": 0})
             if stored is None:
                 try:
                     await self._orders.insert_one(new)
-                    return True
+                    return Kept(stands=True, is_new=True)
                 except DuplicateKeyError:
                     continue
-            if snapshot.version < stored["version"]:
-                return False
-            if snapshot.version == stored["version"]:
-                _require_same(stored, new)
-                return True
-            _require_same_parties(stored, new)
-            replaced = await self._orders.replace_one(
-                {"_id": snapshot.order_id, "version": stored["version"], "digest": stored["digest"]}, new
-            )
-            if replaced.matched_count:
-                return True
+            verdict = order_versions.compare(snapshot.order_id, _read(new), await self._standing(stored))
+            if verdict != "replaces":
+                return Kept(stands=verdict == "stands", is_new=False)
+            as_read = {name: stored.get(name) for name in ("_id", "version", "digest", "source_time")}
+            if (await self._orders.replace_one(as_read, new)).matched_count:
+                return Kept(stands=True, is_new=True)
+
+    async def _standing(self, stored: Document) -> Snapshot:
+        """What stands. Release 0.1 kept a digest of the order as it was spelled: of such a one the values are read."""
+        if "value_digest" not in stored:
+            whole = await self._orders.find_one({"_id": stored["_id"]}, {"snapshot": 1})
+            try:
+                read = OrderSnapshot.model_validate(whole["snapshot"] if whole is not None else None)
+                stored = stored | {"value_digest": order_versions.content_digest(read)}
+            except ValidationError as error:
+                log.error("order_not_readable", order=logged(stored["_id"]), errors=error.error_count())
+                stored = stored | {"value_digest": stored["digest"]}
+        return _read(stored)
 
     async def parties(self, order_ids: Sequence[OrderId]) -> dict[OrderId, Parties]:
         """Whose orders these are; one that is unknown is missing."""
@@ -78,12 +94,12 @@ class Orders:
         return {document["_id"]: parties_of(document) for document in await found.to_list()}
 
     async def for_mail(self, orders: Iterable[Parties]) -> dict[OrderId, OrderForMail]:
-        """The orders as a mail shows them; one that cannot be read is missing. One of the same version was read before, and is the same."""
+        """The orders as a mail shows them; one that cannot be read is missing. One of the same version and digest is what was read before."""
         found: dict[OrderId, OrderForMail] = {}
         unread: list[OrderId] = []
         for each in orders:
             kept = self._for_mail.find(each.order_id)
-            if kept is not None and kept.snapshot.version == each.version:
+            if kept is not None and (kept.snapshot.version, kept.digest) == (each.version, each.digest):
                 found[each.order_id] = kept
             else:
                 unread.append(each.order_id)
@@ -92,7 +108,7 @@ class Orders:
     async def _read_for_mail(self, order_ids: Sequence[OrderId]) -> dict[OrderId, OrderForMail]:
         if not order_ids:
             return {}
-        fields = {"snapshot": 1, "item_count": {"$size": "$snapshot.items"}}
+        fields = {"snapshot": 1, "digest": 1, "item_count": {"$size": "$snapshot.items"}}
         few_items = {"$set": {"snapshot.items": {"$slice": ["$snapshot.items", ITEMS_IN_A_MAIL]}}}
         pipeline: list[dict[str, Any]] = [
             {"$match": {"_id": {"$in": list(order_ids)}}},
@@ -112,7 +128,8 @@ class Orders:
 
 
 def _for_mail(document: Document) -> OrderForMail:
-    return OrderForMail.of(OrderSnapshot.model_validate(document["snapshot"]), document["item_count"])
+    snapshot = OrderSnapshot.model_validate(document["snapshot"])
+    return OrderForMail.of(snapshot, document["item_count"], document["digest"])
 
 
 def parties_of(document: Document) -> Parties:
@@ -122,34 +139,31 @@ def parties_of(document: Document) -> Parties:
         seller_id=document["seller_id"],
         guest=document["guest"],
         version=document["version"],
+        digest=document["digest"],
     )
 
 
-def _document(snapshot: OrderSnapshot) -> Document:
-    content = snapshot.model_dump_json()
+def _document(snapshot: OrderSnapshot, source_time: str | None) -> Document:
+    """As it is stored. What stands beside the content is not among it: workers of 0.1 refuse a stored order with fields of ours."""
     return {
         "_id": snapshot.order_id,
         "version": snapshot.version,
-        "digest": hashlib.blake2b(content.encode(), digest_size=16).hexdigest(),
+        "digest": order_versions.spelled_digest(snapshot),
+        "value_digest": order_versions.content_digest(snapshot),
         "customer_id": snapshot.customer.id,
         "seller_id": snapshot.seller.id,
         "guest": snapshot.customer.guest,
-        "snapshot": snapshot.model_dump(mode="json"),
+        "snapshot": snapshot.model_dump(mode="json", exclude=set(order_versions.BESIDE_THE_CONTENT)),
+        **({"source_time": source_time} if source_time is not None else {}),
     }
 
 
-def _require_same(stored: Document, new: Document) -> None:
-    if stored["digest"] != new["digest"]:
-        raise CannotProcess(
-            "version_conflict", f"order {new['_id']}: version {new['version']} stands with other content"
-        )
-
-
-def _require_same_parties(stored: Document, new: Document) -> None:
-    """Only a guest may become an account; any other change would hand a history to somebody else."""
-    same_customer = stored["customer_id"] == new["customer_id"] and (stored["guest"] or not new["guest"])
-    becomes_account = stored["guest"] and not new["guest"]
-    if stored["seller_id"] != new["seller_id"] or not (same_customer or becomes_account):
-        raise CannotProcess(
-            "parties_changed", f"order {new['_id']}: customer and seller are fixed by the first snapshot"
-        )
+def _read(document: Document) -> Snapshot:
+    return Snapshot(
+        version=document["version"],
+        digest=document["value_digest"],
+        source_time=document.get("source_time"),
+        customer_id=document["customer_id"],
+        seller_id=document["seller_id"],
+        guest=document["guest"],
+    )

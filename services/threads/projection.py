@@ -1,6 +1,6 @@
 """The projection `threads`: one document an order, for lists and badges. Nothing is decided on it.
 
-Three parts, each with a guard of its own: the order's summary (`version`), the thread's newest state (`seq`), and the inboxes' marks
+Three parts, each with a guard of its own: the order's summary (`version` and `source_time`), the thread's newest state (`seq`), and the inboxes' marks
 (`stamp`). A part is written only where the stored one is older, so writing twice or late changes nothing. What lists need
 (`unread`, `lists`, `talks` and the sort positions) is computed by MongoDB from the merged document, in the same update.
 """
@@ -42,8 +42,10 @@ class Projection:
     def __init__(self, database: Database, *, collection: str = "threads") -> None:
         self._threads = database[collection]
 
-    async def write_order(self, snapshot: OrderSnapshot) -> None:
-        await self._write([UpdateOne({"_id": snapshot.order_id}, order_update(snapshot), upsert=True)])
+    async def write_order(self, snapshot: OrderSnapshot, *, source_time: str | None = None) -> None:
+        """`source_time` tells two snapshots of one version apart, as orders.py has it."""
+        update = order_update(snapshot, source_time)
+        await self._write([UpdateOne({"_id": snapshot.order_id}, update, upsert=True)])
 
     async def write_entries(self, entries: Sequence[Entry]) -> None:
         """Projects each thread's newest of these entries; a redacted one also replaces what stands at its own `seq`."""
@@ -83,7 +85,7 @@ class Projection:
         raise RuntimeError("an upsert by _id lost the race every time, which cannot be")
 
 
-def order_update(snapshot: OrderSnapshot) -> list[Stage]:
+def order_update(snapshot: OrderSnapshot, source_time: str | None = None) -> list[Stage]:
     """The order's summary where it is not older than what stands, and everything derived."""
     summary = {
         "status": snapshot.status,
@@ -96,8 +98,17 @@ def order_update(snapshot: OrderSnapshot) -> list[Stage]:
         "total": snapshot.total,
         "currency": snapshot.currency,
     }
-    newer = {"$lte": [{"$ifNull": ["$version", -1]}, snapshot.version]}
-    return [_guarded(newer, {"version": snapshot.version, "order": summary}), *DERIVED]
+    stored_version = {"$ifNull": ["$version", -1]}
+    not_older = {"$lte": [{"$ifNull": ["$source_time", ""]}, source_time or ""]}
+    newer = {
+        "$or": [
+            {"$lt": [stored_version, snapshot.version]},
+            {"$and": [{"$eq": [stored_version, snapshot.version]}, not_older]},
+        ]
+    }
+    stage = _guarded(newer, {"version": snapshot.version, "order": summary})
+    stage["$set"]["source_time"] = {"$cond": [newer, source_time or "$$REMOVE", _stored("$source_time")]}
+    return [stage, *DERIVED]
 
 
 def entries_update(entries: Collection[Entry]) -> list[Stage]:

@@ -48,9 +48,9 @@ async def _project_all(database: Database, collection: str) -> int:
     projection = Projection(database, collection=collection)
     count = 0
     async for snapshots in _orders(database):
-        order_ids = [snapshot.order_id for snapshot in snapshots]
-        for snapshot in snapshots:
-            await projection.write_order(snapshot)
+        order_ids = [snapshot.order_id for snapshot, _ in snapshots]
+        for snapshot, source_time in snapshots:
+            await projection.write_order(snapshot, source_time=source_time)
         await projection.write_entries(await _newest(database, order_ids))
         marks = [mark async for mark in _marks(database, order_ids)]
         if marks:
@@ -59,10 +59,11 @@ async def _project_all(database: Database, collection: str) -> int:
     return count
 
 
-async def _orders(database: Database) -> AsyncIterator[list[OrderSnapshot]]:
-    batch: list[OrderSnapshot] = []
+async def _orders(database: Database) -> AsyncIterator[list[tuple[OrderSnapshot, str | None]]]:
+    """The snapshots with their source times, by batches."""
+    batch: list[tuple[OrderSnapshot, str | None]] = []
     async for document in database["orders"].find().sort("_id", ASCENDING):
-        batch.append(OrderSnapshot.model_validate(document["snapshot"]))
+        batch.append((OrderSnapshot.model_validate(document["snapshot"]), document.get("source_time")))
         if len(batch) == AT_ONCE:
             yield batch
             batch = []

@@ -192,11 +192,11 @@ def closes_a_closed_dispute() -> None:
 def lets_an_older_order_win() -> None:
     document = orders_module._document
 
-    async def keep(self: Any, snapshot: Any) -> bool:
-        new = document(snapshot)
+    async def keep(self: Any, snapshot: Any, *, source_time: str | None = None) -> orders_module.Kept:
+        new = document(snapshot, source_time)
         with contextlib.suppress(DuplicateKeyError):
             await self._orders.replace_one({"_id": snapshot.order_id}, new, upsert=True)
-        return True
+        return orders_module.Kept(stands=True, is_new=True)
 
     replace(Orders, "keep", lambda _original: keep)
 

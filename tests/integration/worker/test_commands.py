@@ -8,7 +8,7 @@ from uuid6 import uuid7
 
 from shared import topology
 from shared.orders import Customer, Seller
-from tests.integration.worker.wire import Wire
+from tests.integration.worker.wire import SAID_AT, Wire
 from tests.made import (
     ADMIN,
     CUSTOMER,
@@ -225,6 +225,23 @@ async def test_contradicting_order_events_are_dead_lettered_with_their_reason(pa
     assert reasons == ["invalid", "invalid", "parties_changed", "parties_changed", "too_large", "version_conflict"]
     await wire.order(snapshot("1043"))
     assert (await wire.ask(post("the consumer goes on", order_id="1043"))).status == 201
+
+
+async def test_of_one_version_the_newer_source_time_stands_and_an_older_one_is_no_fault(
+    parley: Parley, wire: Wire, mongo_client: AsyncMongoClient[dict[str, Any]]
+) -> None:
+    """Two changes in one second of the shop's clock: `order.created` and `order.updated` right after a payment."""
+    await _started(parley, wire)
+    newest = snapshot(status="paid").model_copy(update={"updated_at": SAID_AT + timedelta(milliseconds=2)})
+    await wire.order(newest, at=SAID_AT - timedelta(days=1))
+    for status, at in (("placed", SAID_AT), ("authorized", SAID_AT + timedelta(milliseconds=1))):
+        await wire.order(snapshot(status=status), at=at)
+    await eventually(lambda: _is_settled(parley, topology.ORDERS_QUEUE), what="the order events being settled")
+    database = mongo_client[parley.database_names["threads"]]
+    thread = await database["threads"].find_one({"_id": "1042"})
+    assert thread is not None
+    assert thread["order"]["status"] == "paid"
+    assert await parley.vhost.depth(topology.dead_queue(topology.ORDERS_QUEUE)) == 0
 
 
 async def test_a_guest_may_become_an_account_and_nobody_else(parley: Parley, wire: Wire) -> None:

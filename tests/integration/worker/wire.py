@@ -19,6 +19,7 @@ from tests.servers.rabbitmq import Vhost
 from tests.servers.waiting import eventually
 
 REPLY_QUEUE = "parley.replies.test"
+SAID_AT = datetime(2026, 11, 1, 9, 30, tzinfo=UTC)
 
 
 class Wire:
@@ -31,8 +32,9 @@ class Wire:
         self.notifications: list[dict[str, Any]] = []
         self._news = asyncio.Event()
 
-    async def order(self, order: OrderSnapshot) -> None:
-        event = order_event(order, source="test-shop", now=datetime.now(UTC))
+    async def order(self, order: OrderSnapshot, *, at: datetime = SAID_AT) -> None:
+        """The order event of a shop that says when the order changed."""
+        event = order_event(order, source="test-shop", now=at)
         await self.raw_order(event.model_dump_json().encode(), routing_key=order_routing_key(event))
 
     async def raw_order(self, body: bytes, *, routing_key: str = "order.updated") -> None:
