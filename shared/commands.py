@@ -93,7 +93,8 @@ class MailChoices(Grown):
 class PreferencesToSet(Grown):
     """Preferences of the mailbox `person` (`Caller.mailbox`); what is None stays as it is.
 
-    `forget_locale` goes back to the language that the order names.
+    `forget_locale` goes back to the language that the order names. `renewed`: another copy under the same id, with a newer stamp, is
+    no repetition of this one but the same wish once more, and counts as the newest.
     """
 
     person: Annotated[str, Field(min_length=3, max_length=200)]
@@ -101,6 +102,7 @@ class PreferencesToSet(Grown):
     disputes: bool | None = None
     locale: Locale | None = None
     forget_locale: bool = False
+    renewed: bool | None = None
 
 
 class WatchToSet(Asked):

@@ -116,7 +116,7 @@ COMMANDS: Final[list[Envelope]] = [
     _command(
         commands.MarkThreadsRead, caller=SELLER, threads=[{"order_id": ORDER_ID, "up_to_seq": 4}], all_threads=False
     ),
-    _command(commands.SetPreferences, person="customer:c-7", messages=True, disputes=True, locale="de"),
+    _command(commands.SetPreferences, person="customer:c-7", messages=True, disputes=True, locale="de", renewed=True),
     _command(
         commands.WatchThread, order_id=ORDER_ID, caller=ADMIN, watching=True, email="grace@example.com", locale="en"
     ),

@@ -49,24 +49,25 @@ def snapshot(order_id: str = "1042", *, version: int = 1, **changes: Any) -> Ord
 
 def post(text: str, *, order_id: str = "1042", by: Caller = CUSTOMER, **more: Any) -> PostMessage:
     data = MessageToPost(order_id=order_id, caller=by, text=text, after=more.pop("after", None))
-    return PostMessage(data=data, **_envelope(**more))
+    return PostMessage(data=data, **envelope(**more))
 
 
 def open_dispute(*, by: Caller = CUSTOMER, order_id: str = "1042", **more: Any) -> OpenDispute:
     expected = more.pop("expected", None)
     data = DisputeToOpen(order_id=order_id, caller=by, reason="damaged", text="It is broken", expected=expected)
-    return OpenDispute(data=data, **_envelope(**more))
+    return OpenDispute(data=data, **envelope(**more))
 
 
 def close_dispute(*, by: Caller = CUSTOMER, order_id: str = "1042", **more: Any) -> CloseDispute:
     expected = more.pop("expected", None)
     data = DisputeToClose(order_id=order_id, caller=by, outcome="refunded", note="Thanks", expected=expected)
-    return CloseDispute(data=data, **_envelope(**more))
+    return CloseDispute(data=data, **envelope(**more))
 
 
 def mark_read(up_to_seq: int, *, by: Caller, order_id: str = "1042", **more: Any) -> MarkRead:
-    return MarkRead(data=MarkToSet(order_id=order_id, caller=by, up_to_seq=up_to_seq), **_envelope(**more))
+    return MarkRead(data=MarkToSet(order_id=order_id, caller=by, up_to_seq=up_to_seq), **envelope(**more))
 
 
-def _envelope(**given: Any) -> dict[str, Any]:
+def envelope(**given: Any) -> dict[str, Any]:
+    """What the envelope of a command says, made up where it is not given."""
     return {"id": new_id(), "stamp": str(uuid7()), "time": datetime.now(UTC), **given}

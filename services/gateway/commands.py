@@ -16,6 +16,7 @@ from fastapi.responses import Response
 from opentelemetry.trace import SpanKind
 
 from services.gateway import problems
+from services.gateway.costs import Cost, cost_of
 from services.gateway.limits import WriteLimits
 from services.gateway.metrics import Figures
 from services.gateway.replies import Replies
@@ -40,13 +41,14 @@ SOURCE: Final = "parley/gateway"
 
 @dataclass(frozen=True, slots=True)
 class ReadyCommand:
-    """A command as it is published: its bytes, and what RabbitMQ, the log and the answer say of it."""
+    """A command as it is published: its bytes, what RabbitMQ, the log and the answer say of it, and what its caller is charged."""
 
     id: str
     stamp: str
     operation: str
     order_id: str | None
     body: bytes
+    cost: Cost
 
     def message(self, *, reply_to: str | None) -> Outgoing:
         """The stamp makes the message id unique among copies in flight: RabbitMQ's returns are told apart by it."""
@@ -62,12 +64,14 @@ class ReadyCommand:
 
 def ready(command: Command) -> ReadyCommand:
     """The command with its bytes. posts.py makes those of the busiest one itself."""
+    body = command.model_dump_json(exclude_none=True).encode()
     return ReadyCommand(
         id=command.id,
         stamp=command.stamp,
         operation=commands.routing_key(command),
         order_id=command.subject,
-        body=command.model_dump_json(exclude_none=True).encode(),
+        body=body,
+        cost=cost_of(command, body),
     )
 
 
@@ -101,7 +105,7 @@ class Doubt:
 
 class Commands:
     def __init__(self, *, publisher: Publisher, replies: Replies, limits: WriteLimits, figures: Figures) -> None:
-        self._publisher, self._replies, self._limits, self._figures = publisher, replies, limits, figures
+        self._publisher, self._replies, self.limits, self._figures = publisher, replies, limits, figures
         self._doubt = Doubt()
 
     @property
@@ -111,15 +115,17 @@ class Commands:
     async def answer(self, command: Command, write: Write) -> Response:
         """Publishes the command and answers with its outcome, or with 202 where that does not come within the caller's patience.
 
-        Raises ProblemError: 429 where the caller writes too fast, 503 where RabbitMQ did not confirm it.
+        Raises ProblemError: 429 where the caller writes too much, 503 where RabbitMQ did not confirm it.
         """
         return await self.answer_ready(ready(command), write)
 
     async def answer_ready(self, command: ReadyCommand, write: Write) -> Response:
         """The same for a command whose bytes are made."""
-        self._limits.take(write.caller, command.order_id)
+        charge = self.limits.take(write.caller, command.order_id, command.cost)
         started = time.monotonic()
         outcome = await self._outcome(command, write)
+        if outcome is not None and (outcome.problem is None or outcome.problem.code != "not_found"):
+            self.limits.found(charge)
         known = outcome or CommandOutcome(
             command_id=command.id, order_id=command.order_id, state="accepted", status=202
         )

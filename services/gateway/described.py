@@ -21,7 +21,7 @@ WORDS: Final[Mapping[int, str]] = {
     413: "The body is too large",
     415: "The body is not JSON in UTF-8",
     422: "Something in the request is not valid; `errors` names the fields",
-    429: "Too many live connections of this caller, or writes of this caller or into this thread; `Retry-After` says when to try again",
+    429: "Too many live connections of this caller, writes of this caller or into this thread, or uses of this link; `Retry-After` says when to try again",
     500: "An error on our side",
     503: "RabbitMQ or threads is away; `Retry-After` says when to try again. `outcome: unknown` where a write was sent without a confirm",
 }

@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope
 
 from services.gateway import access, bodies, heads, prefer, writes
 from services.gateway.commands import SOURCE, ReadyCommand
+from services.gateway.costs import Cost, kept_bytes
 from services.gateway.parts import Parts
 from services.gateway.prefer import Preference
 from services.gateway.requests import NewMessage
@@ -120,7 +121,14 @@ def command(order_id: str, message: NewMessage, write: Write) -> ReadyCommand:
     if heading["traceparent"] is not None:
         envelope["traceparent"] = heading["traceparent"]
     body = orjson.dumps(envelope, option=orjson.OPT_UTC_Z)
-    return ReadyCommand(id=heading["id"], stamp=heading["stamp"], operation=OPERATION, order_id=order_id, body=body)
+    return ReadyCommand(
+        id=heading["id"],
+        stamp=heading["stamp"],
+        operation=OPERATION,
+        order_id=order_id,
+        body=body,
+        cost=Cost(1, kept_bytes(body)),
+    )
 
 
 def _fields(caller: Caller) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """What callers may send: bodies and query parameters. A field that is not named here is refused."""
 
+from collections import Counter
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, RootModel, StringConstraints, model_validator
@@ -79,10 +80,26 @@ class ThreadReadMark(ReadMark):
     order_id: OrderId
 
 
-class SomeThreadsRead(Contract):
-    """Read marks of the threads named."""
+MAX_NAMED_DUPLICATES = 5
 
-    threads: Annotated[tuple[ThreadReadMark, ...], Field(min_length=1, max_length=MAX_THREADS_IN_ONE_COMMAND)]
+
+def _each_thread_once(marks: tuple[ThreadReadMark, ...]) -> tuple[ThreadReadMark, ...]:
+    counts = Counter(mark.order_id for mark in marks)
+    doubled = [order_id for order_id, count in counts.items() if count > 1]
+    if doubled:
+        more = "" if len(doubled) <= MAX_NAMED_DUPLICATES else f" and {len(doubled) - MAX_NAMED_DUPLICATES} more"
+        raise ValueError(f"each thread once; more than once: {', '.join(doubled[:MAX_NAMED_DUPLICATES])}{more}")
+    return marks
+
+
+class SomeThreadsRead(Contract):
+    """Read marks of the threads named, each thread once."""
+
+    threads: Annotated[
+        tuple[ThreadReadMark, ...],
+        Field(min_length=1, max_length=MAX_THREADS_IN_ONE_COMMAND),
+        AfterValidator(_each_thread_once),
+    ]
 
 
 class AllThreadsRead(Contract):

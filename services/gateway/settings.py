@@ -8,7 +8,7 @@ from shared.settings import CommonSettings, TokenSettings
 
 
 class GatewaySettings(CommonSettings, TokenSettings):
-    """`live_…`, `person_writes_…` and `thread_writes_…` are limits of one gateway process; `cors_origins` is a list with commas or spaces.
+    """`live_…`, `person_…` and `thread_writes_…` are limits of one gateway process; `cors_origins` is a list with commas or spaces.
 
     `pages_token_url` is the shop's address, on the same origin, where the pages fetch the visitor's token (as the widget does);
     `pages_frame_ancestors` is who may frame them (a CSP source list; empty: nobody). `demo_login` is a page that takes a token from a
@@ -28,6 +28,7 @@ class GatewaySettings(CommonSettings, TokenSettings):
     live_ring_bytes: Annotated[int, Field(ge=10_000)] = 4_000_000
     person_writes_per_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 20.0
     person_writes_burst: Annotated[int, Field(ge=1)] = 200
+    person_kept_mb_per_h: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 20.0
     thread_writes_per_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 20.0
     thread_writes_burst: Annotated[int, Field(ge=1)] = 200
 

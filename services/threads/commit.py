@@ -272,11 +272,13 @@ def _must_decide_again(work: Work, outcome: Outcome) -> bool:
     """Whether a known outcome is not the end of it.
 
     A redelivered copy (same stamp) of an effect: its event may not be out yet, and applying it again harms nothing. A caller's
-    repetition (another stamp) of what was not found: the order may have come since.
+    repetition (another stamp) of what was not found: the order may have come since. A wish that is renewed: the newest counts.
     """
     same_copy = work.command.stamp == outcome.stamp
     if work.digest != outcome.digest:
         return False
+    if work.is_renewed:
+        return True
     if outcome.is_provisional:
         return not same_copy
     return same_copy and not work.makes_entry and outcome.answer.state == "done"

@@ -61,6 +61,11 @@ class Work:
         return self.command.data.after if isinstance(self.command, PostMessage) else None
 
     @property
+    def is_renewed(self) -> bool:
+        """Whether a copy with a newer stamp is the same wish once more, and no repetition."""
+        return isinstance(self.command, SetPreferences) and bool(self.command.data.renewed)
+
+    @property
     def makes_entry(self) -> bool:
         return isinstance(self.command, PostMessage | OpenDispute | CloseDispute | ImportMessage)
 
@@ -86,8 +91,8 @@ def _traced(work: Work) -> Work:
 
 
 def digest_of(command: Command) -> str:
-    """Of what was asked, without who asked: the id is already theirs."""
-    content = command.data.model_dump_json(exclude={"caller"})
+    """Of what was asked, without who asked (the id is already theirs) and how a repetition is to be taken."""
+    content = command.data.model_dump_json(exclude={"caller", "renewed"})
     return hashlib.blake2b(f"{command.type}\n{content}".encode(), digest_size=16).hexdigest()
 
 

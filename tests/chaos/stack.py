@@ -37,7 +37,7 @@ SETTINGS: Final[dict[str, dict[str, str]]] = {
         "LONGEST_PAUSE_S": "4",
         "MAIL_LIMIT": "0",
     },
-    "gateway": {"PERSON_WRITES_PER_S": "0", "THREAD_WRITES_PER_S": "0"},
+    "gateway": {"PERSON_WRITES_PER_S": "0", "PERSON_KEPT_MB_PER_H": "0", "THREAD_WRITES_PER_S": "0"},
 }
 
 

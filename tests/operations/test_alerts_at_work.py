@@ -221,7 +221,7 @@ async def test_every_alert_fires_on_a_made_fault(
     assert set().union(*FAULTS.values()) == {rule["alert"] for rule in alert_rules()}
     parley.start("threads", "notifier")
     # One seller makes all the noise that cuts slow readers off.
-    parley.start("gateway", PERSON_WRITES_PER_S="0", THREAD_WRITES_PER_S="0")
+    parley.start("gateway", PERSON_WRITES_PER_S="0", PERSON_KEPT_MB_PER_H="0", THREAD_WRITES_PER_S="0")
     parley.add("threads", label="threads-2", ROLES="worker").start()
     await parley.ready()
     fired = 0

@@ -83,7 +83,7 @@ class Parley:
         if service in self.database_names:
             changed |= {"MONGO_URL": self.mongo.url, "MONGO_DATABASE": self.database_names[service]}
         if service == "gateway":
-            changed |= {"PERSON_WRITES_PER_S": "0", "THREAD_WRITES_PER_S": "0"}
+            changed |= {"PERSON_WRITES_PER_S": "0", "PERSON_KEPT_MB_PER_H": "0", "THREAD_WRITES_PER_S": "0"}
         if service == "notifier":
             changed |= {"SMTP_HOST": LOOPBACK, "SMTP_PORT": str(self.smtp.port), "MAIL_LIMIT": "0"}
         return {**own, **changed}

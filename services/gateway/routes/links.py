@@ -2,6 +2,7 @@
 
 import html
 import time
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 import jwt
@@ -45,7 +46,7 @@ ONE_CLICK: dict[str, Any] = {
     summary="Exchange a guest's link for a session",
     status_code=201,
     response_model=GuestSession,
-    responses=described.problems(401, 408, 413, 415, 422),
+    responses=described.problems(401, 408, 413, 415, 422, 429),
     openapi_extra=described.takes(GuestLink, {"token": "eyJ…"}),
 )
 async def open_guest_session(parts: TheParts, link: Annotated[GuestLink, json_body_of_anyone(GuestLink)]) -> Response:
@@ -53,8 +54,9 @@ async def open_guest_session(parts: TheParts, link: Annotated[GuestLink, json_bo
     secret = parts.settings.link_secret.get_secret_value()
     try:
         claims = tokens.read_own(link.token, "parley-guest-link+jwt", secret=secret)
-        access_token = tokens.mint_guest_session(claims, secret=secret, now=time.time())
         order_id = str(claims["order_id"])
+        parts.commands.limits.open_guest_session(order_id)
+        access_token = tokens.mint_guest_session(claims, secret=secret, now=time.time())
     except (jwt.InvalidTokenError, KeyError, ValueError):
         raise refuse("unauthenticated", "The link is not valid any more. Take the one in the newest mail.") from None
     session = GuestSession(access_token=access_token, expires_in=tokens.GUEST_SESSION_LIFE_S, order_id=order_id)
@@ -84,15 +86,20 @@ async def ask_to_unsubscribe(token: UnsubscribeToken, parts: TheParts) -> Respon
     operation_id="unsubscribe",
     summary="Switch mails off with one click (RFC 8058)",
     response_class=HTMLResponse,
-    responses={200: PAGE, **described.problems(404, 408, 413, 422, 503)},
+    responses={200: PAGE, **described.problems(404, 408, 413, 422, 429, 503)},
     openapi_extra=ONE_CLICK,
 )
 async def unsubscribe(request: Request, token: UnsubscribeToken, parts: TheParts) -> Response:
-    """What the token's person gets by mail is switched off once RabbitMQ has the command; they can switch it on again themselves."""
+    """What the token's person gets by mail is switched off once RabbitMQ has the command; they can switch it on again themselves.
+
+    A person's clicks of one day are one command, so that they leave one outcome; each is a wish of its own all the same.
+    """
     await bodies.raw_body(request, limit_bytes=MAX_FORM_BYTES)
     person = _person(token, parts)
-    asked = PreferencesToSet(person=person, messages=False, disputes=False)
-    await parts.commands.hand_over(SetPreferences(**heading(parts.command_ids.new(person)), data=asked))
+    parts.commands.limits.unsubscribe(person)
+    command_id = parts.command_ids.for_key(person, "unsubscribe", None, f"{datetime.now(UTC):%Y-%m-%d}")
+    asked = PreferencesToSet(person=person, messages=False, disputes=False, renewed=True)
+    await parts.commands.hand_over(SetPreferences(**heading(command_id), data=asked))
     return _page("You get no more mails.", "<p>You can switch them on again in your preferences.</p>")
 
 

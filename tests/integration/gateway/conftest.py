@@ -89,6 +89,7 @@ def environment(vhost: Vhost, query_api: QueryApi) -> dict[str, str]:
         "LINK_SECRET": LINK_SECRET,
         "COMMAND_ID_SECRET": COMMAND_ID_SECRET,
         "PERSON_WRITES_PER_S": "0",
+        "PERSON_KEPT_MB_PER_H": "0",
         "THREAD_WRITES_PER_S": "0",
     }
 

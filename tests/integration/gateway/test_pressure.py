@@ -2,13 +2,15 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable
 
 import aiohttp
 
 from services.gateway.commands import MAX_IN_FLIGHT
 from shared import topology
-from tests.integration.gateway.conftest import Api, NewGateway, Seen, token
+from shared.tokens import mint_guest_link, mint_unsubscribe
+from tests.integration.gateway.conftest import LINK_SECRET, Api, NewGateway, Seen, token
 from tests.integration.gateway.standins import Worker
 from tests.integration.gateway.test_writes import ORDER
 from tests.servers.pace import others_turn
@@ -144,6 +146,54 @@ async def test_one_side_writes_only_so_much_into_a_thread_and_no_stranger_uses_t
     assert (mark.status, again.status, elsewhere.status) == (429, 429, 202)
     assert [seen.status for seen in strangers] == [202, 202, 202, 429]
     assert customer.status == 202
+
+
+async def test_a_thread_that_is_named_twice_in_one_request_is_refused_by_name(api: Api, worker: Worker) -> None:
+    marks = [
+        {"order_id": order_id, "up_to_seq": seq} for order_id, seq in (("a", 1), ("b", 0), ("a", 0), ("b", 0), ("c", 1))
+    ]
+    seen = await api.call("POST", "/v1/threads/read", bearer=token(), body={"threads": marks})
+    assert seen.status == 422
+    assert "a, b" in seen.json["errors"][0]["message"]
+    assert seen.json["errors"][0]["field"].endswith("threads")
+    assert worker.commands == []
+
+
+async def test_a_list_of_marks_is_charged_by_its_threads_and_nobody_else_waits(
+    new_gateway: NewGateway, session: aiohttp.ClientSession, vhost: Vhost
+) -> None:
+    api = Api(await new_gateway(PERSON_WRITES_PER_S="0.05", PERSON_WRITES_BURST="200").ready(), session)
+    marks = {"threads": [{"order_id": f"o-{number}", "up_to_seq": 1} for number in range(100)]}
+    hasty = [
+        await api.call("POST", "/v1/threads/read", bearer=token(), body=marks, Prefer="respond-async") for _ in range(3)
+    ]
+    other = await api.call("POST", "/v1/threads/read", bearer=token(person="c-8"), body=marks, Prefer="respond-async")
+    assert [seen.status for seen in hasty] == [202, 202, 429]
+    assert hasty[-1].headers["Retry-After"] == "2000"
+    assert other.status == 202
+    assert len(await vhost.take_all(topology.COMMANDS_QUEUE)) == 3
+
+
+async def test_one_link_is_used_only_so_often(
+    new_gateway: NewGateway, session: aiohttp.ClientSession, vhost: Vhost
+) -> None:
+    api = Api(await new_gateway(PERSON_WRITES_PER_S="20").ready(), session)
+    now = time.time()
+    links = [mint_unsubscribe(person, secret=LINK_SECRET, now=now) for person in ("customer:c-7", "customer:c-8")]
+    guests = [mint_guest_link(order_id, "g-1", "Guest", secret=LINK_SECRET, now=now) for order_id in ("1042", "1043")]
+    clicks = [await api.call("POST", f"/v1/unsubscribe?token={links[0]}") for _ in range(40)]
+    sessions = [await api.call("POST", "/v1/guest-sessions", body={"token": guests[0]}) for _ in range(60)]
+    others = [
+        await api.call("POST", f"/v1/unsubscribe?token={links[1]}"),
+        await api.call("POST", "/v1/guest-sessions", body={"token": guests[1]}),
+    ]
+    assert [seen.status for seen in clicks[:30]] == [200] * 30
+    assert (clicks[-1].status, sessions[0].status, sessions[-1].status) == (429, 201, 429)
+    assert int(clicks[-1].headers["Retry-After"]) > 0
+    assert [seen.status for seen in others] == [200, 201]
+    published = [message.correlation_id for message in await vhost.take_all(topology.COMMANDS_QUEUE)]
+    assert published.count(None) == 0
+    assert len(set(published)) == 2
 
 
 async def test_whatever_is_too_large_is_refused_with_what_it_may_be(api: Api, worker: Worker) -> None:
