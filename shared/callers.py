@@ -6,6 +6,9 @@ from shared.fields import Grown, Name, OrderId, PersonId, Side
 
 Role = Literal["customer", "seller", "admin", "service", "guest"]
 
+# The seller of an order that the shop sells itself. No token and no snapshot may name it.
+SHOP_SELLER_ID = "~shop"
+
 ROLES_WITH_SIDE: dict[Role, Side] = {"customer": "customer", "guest": "customer", "seller": "seller", "admin": "shop"}
 
 

@@ -1,16 +1,34 @@
 """HTTP on the wire: uvicorn's protocol over httptools, with limits that neither has, and without changes of protocol."""
 
 import asyncio
-from typing import Any, Final
+from collections.abc import Iterable, Iterator
+from http import HTTPStatus
+from typing import Any, ClassVar, Final
 
 import httptools
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from shared.errors import PROBLEM_MEDIA_TYPE, Problem
 
 # Of what leads to no next step of a request: a head, trailers, extensions of a chunk, empty lines.
 MAX_HEADER_BYTES: Final = 32 * 1024
 # From the connection, or the head's first piece, to its end. Between requests it is the server's keep-alive that counts.
 HEAD_LIMIT_S: Final = 15
 OFFER: Final = frozenset({b"upgrade", b"http2-settings"})
+BLANKS: Final = b" \t"
+NOT_HTTP: Final = Problem(
+    type="urn:parley:problem:bad_request",
+    title="The request is not valid HTTP for this",
+    status=400,
+    detail="The request is not HTTP/1.1 as RFC 9112 has it; it was not read.",
+)
+HEAD_TOO_LONG: Final = Problem(
+    type="urn:parley:problem:headers_too_large",
+    title="The headers are too large",
+    status=431,
+    detail=f"The head of a request may have {MAX_HEADER_BYTES} bytes.",
+)
 
 
 class LimitedHttp(HttpToolsProtocol):
@@ -20,7 +38,11 @@ class LimitedHttp(HttpToolsProtocol):
 
     An offer to change the protocol is not taken up, and the request is answered as if it had not been made (RFC 9110, 7.8): some clients
     offer HTTP/2 with each first request. httptools ends such a request at its head, and would take its body for the next request.
+
+    `origins` are those whose pages may read what is refused here, before any application has the request (`with_origins`).
     """
+
+    origins: ClassVar[frozenset[bytes]] = frozenset()
 
     _is_in_head = False
     _is_in_message = False
@@ -47,11 +69,11 @@ class LimitedHttp(HttpToolsProtocol):
         try:
             self._parse(memoryview(data))
         except httptools.HttpParserError:
-            self._refuse("Invalid HTTP request received.")
+            self._refuse(NOT_HTTP)
             return
         self._bytes_since = 0 if self._has_gone_on else self._bytes_since + len(data)
         if self._bytes_since > MAX_HEADER_BYTES:
-            self._refuse("The head of the request is too long.")
+            self._refuse(HEAD_TOO_LONG)
         elif self._late is None and (self._is_in_head or not self._is_answering):
             self._expect_head()
 
@@ -76,12 +98,20 @@ class LimitedHttp(HttpToolsProtocol):
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
         self.parser.feed_data(b"\r\n".join((*lines, b"", b"")))
 
-    def _refuse(self, why: str) -> None:
+    def _refuse(self, why: Problem) -> None:
         """Hangs up; and says why, where that cannot be taken for the answer to something else."""
-        if self._is_answering or (self._is_in_message and not self._is_in_head):
-            self.transport.close()
-        elif not self.transport.is_closing():
-            self.send_400_response(why)
+        if not self._is_answering and (self._is_in_head or not self._is_in_message) and not self.transport.is_closing():
+            self.transport.write(_written(why, self._headers_of_refusal()))
+        self.transport.close()
+
+    def _headers_of_refusal(self) -> Iterator[tuple[bytes, bytes]]:
+        yield b"cache-control", b"no-store"
+        yield b"x-content-type-options", b"nosniff"
+        yield b"connection", b"close"
+        origin = dict(self.headers or ()).get(b"origin", b"")
+        if origin in self.origins or b"*" in self.origins:
+            yield b"access-control-allow-origin", origin if origin in self.origins else b"*"
+            yield b"vary", b"Origin"
 
     @property
     def _is_answering(self) -> bool:
@@ -89,16 +119,20 @@ class LimitedHttp(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._answered = cycle
-        super()._start_asgi_task(cycle, app)
+        answering: Any = _UntilClose(app, cycle) if cycle.scope["http_version"] == "1.0" else app
+        super()._start_asgi_task(cycle, answering)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._is_in_head = self._is_in_message = self._has_gone_on = True
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Trailers come here too, and might overrule what a proxy has said of the request (RFC 9110, 6.5.1)."""
+        """Trailers come here too, and might overrule what a proxy has said of the request (RFC 9110, 6.5.1).
+
+        The blanks behind a value are no part of it (RFC 9110, 5.5); httptools takes away only those before it.
+        """
         if self._is_in_head:
-            super().on_header(name, value)
+            super().on_header(name, value.rstrip(BLANKS))
 
     def on_headers_complete(self) -> None:
         self._has_gone_on = True
@@ -123,6 +157,41 @@ class LimitedHttp(HttpToolsProtocol):
         if self._late is not None:
             self._late.cancel()
             self._late = None
+
+
+class _UntilClose:
+    """Answers HTTP/1.0: never in chunks (RFC 9112, 6.1). What has no Content-Length ends with the connection, which is not kept."""
+
+    def __init__(self, app: ASGIApp, cycle: RequestResponseCycle) -> None:
+        self._app, self._cycle = app, cycle
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        has_length = True
+
+        async def send_plainly(message: Message) -> None:
+            nonlocal has_length
+            if message["type"] == "http.response.start":
+                has_length = any(name.lower() == b"content-length" for name, _ in message.get("headers", ()))
+                if not has_length:
+                    self._cycle.chunked_encoding = False
+            elif not has_length:
+                self._cycle.expected_content_length = len(message.get("body", b""))
+            await send(message)
+
+        await self._app(scope, receive, send_plainly)
+
+
+def with_origins(origins: Iterable[str]) -> type[LimitedHttp]:
+    """The protocol of a service whose answers pages of these origins may read (CORS)."""
+    return type("LimitedHttp", (LimitedHttp,), {"origins": frozenset(origin.encode() for origin in origins)})
+
+
+def _written(problem: Problem, headers: Iterator[tuple[bytes, bytes]]) -> bytes:
+    body = problem.model_dump_json(exclude_none=True).encode()
+    lines = [b"HTTP/1.1 %d %b" % (problem.status, HTTPStatus(problem.status).phrase.encode())]
+    lines += [b"%b: %b" % header for header in headers]
+    lines += [b"content-type: " + PROBLEM_MEDIA_TYPE.encode(), b"content-length: %d" % len(body), b"", body]
+    return b"\r\n".join(lines)
 
 
 def _unoffered(name: bytes, value: bytes) -> bytes:

@@ -3,12 +3,13 @@
 import asyncio
 import gc
 import sys
+from collections.abc import Sequence
 
 import uvicorn
 import uvloop
 from fastapi import FastAPI
 
-from shared.http_protocol import LimitedHttp
+from shared.http_protocol import with_origins
 from shared.settings import CommonSettings
 
 # Longer than proxies and clients keep idle connections, so that it is they who close them and no request meets a closing one.
@@ -17,14 +18,17 @@ KEEP_ALIVE_S = 75
 GARBAGE_AFTER = (20_000, 20, 20)
 
 
-def run(app: FastAPI, settings: CommonSettings) -> None:
-    """Serves until SIGTERM or SIGINT; then what is under way may end within the grace period. Exit status 1 if it could not start."""
+def run(app: FastAPI, settings: CommonSettings, *, origins: Sequence[str] = ()) -> None:
+    """Serves until SIGTERM or SIGINT; then what is under way may end within the grace period. Exit status 1 if it could not start.
+
+    `origins`: whose pages may read what is refused before the application has the request.
+    """
     server = uvicorn.Server(
         uvicorn.Config(
             app,
             host=settings.http_host,
             port=settings.http_port,
-            http=LimitedHttp,
+            http=with_origins(origins),
             ws="none",
             lifespan="on",
             access_log=False,

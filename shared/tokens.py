@@ -15,7 +15,7 @@ import jwt
 import structlog
 from pydantic import Field, ValidationError
 
-from shared.callers import Caller
+from shared.callers import SHOP_SELLER_ID, Caller
 from shared.errors import ProblemError, refuse
 from shared.fields import EmailAddress, Grown, Locale, OrderId
 
@@ -221,6 +221,10 @@ def _signed_in(claims: dict[str, Any]) -> SignedIn:
         raise jwt.InvalidTokenError("the claim role must be customer, seller, admin or service")
     if role == "seller" and not claims.get("seller_id"):
         raise jwt.InvalidTokenError("a seller's token must have the claim seller_id")
+    if claims.get("seller_id") == SHOP_SELLER_ID:
+        raise jwt.InvalidTokenError(
+            "the claim seller_id names the shop itself, whose staff sign in with the role admin"
+        )
     caller = Caller(
         role=role,
         id=claims["sub"],

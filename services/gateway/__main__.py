@@ -10,7 +10,7 @@ def main() -> None:
     settings = load(GatewaySettings)
     logs.configure(service="gateway", log_format=settings.log_format, level=settings.log_level)
     traces.configure(service="gateway")
-    serve.run(build(settings), settings)
+    serve.run(build(settings), settings, origins=settings.origins)
 
 
 if __name__ == "__main__":

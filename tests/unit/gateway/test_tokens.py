@@ -79,6 +79,7 @@ async def test_a_good_token_names_its_caller() -> None:
         {"role": "seller"},
         {"role": "seller", "seller_id": ""},
         {"role": "seller", "seller_id": {"$ne": None}},
+        {"role": "seller", "seller_id": "~shop"},
         {"name": "a\r\nb"},
     ],
     ids=json.dumps,

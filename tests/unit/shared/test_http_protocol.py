@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator
 
 import pytest
@@ -21,6 +22,7 @@ class App:
     def __init__(self) -> None:
         self.left = asyncio.Event()
         self.headers: list[list[bytes]] = []
+        self.values: list[list[bytes]] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         size, more = 0, scope["path"] != "/early"
@@ -28,6 +30,7 @@ class App:
             message = await receive()
             size, more = size + len(message.get("body", b"")), message.get("more_body", False)
         self.headers.append([name for name, _ in scope["headers"]])
+        self.values.append([value for _, value in scope["headers"]])
         answer = b"=%d;" % size
         headers = [] if scope["path"] == "/live" else [(b"content-length", b"%d" % len(answer))]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -57,7 +60,8 @@ def app() -> App:
 
 @pytest.fixture
 async def port(app: App) -> AsyncIterator[int]:
-    config = uvicorn.Config(app, host=LOOPBACK, port=0, http=http_protocol.LimitedHttp, lifespan="off", log_config=None)
+    http = http_protocol.with_origins(["https://shop.example"])
+    config = uvicorn.Config(app, host=LOOPBACK, port=0, http=http, lifespan="off", log_config=None)
     server = uvicorn.Server(config)
     config.load()
     server.lifespan = config.lifespan_class(config)
@@ -214,3 +218,77 @@ async def test_a_client_that_leaves_has_left_although_another_of_its_requests_is
         await writer.drain()
         writer.transport.abort()
         await app.left.wait()
+
+
+@pytest.mark.parametrize("blanks", [b" ", b"\t", b" \t \t"])
+async def test_the_blanks_around_a_value_are_no_part_of_it(blanks: bytes, port: int, app: App) -> None:
+    """RFC 9110, 5.5. A proxy that normalises one of two tries would else make two keys of one."""
+    reader, writer = await asyncio.open_connection(LOOPBACK, port)
+    writer.write(b"POST / HTTP/1.1\r\nhost: x\r\nidempotency-key:" + blanks + b"k 1" + blanks + b"\r\nprefer: wait=5")
+    writer.write(blanks + b"\r\nempty:" + blanks + b"\r\ncontent-length: 0" + blanks + b"\r\n\r\n")
+    async with asyncio.timeout(5):
+        await reader.readuntil(b"=0;")
+    assert app.values == [[b"x", b"k 1", b"wait=5", b"", b"0"]]
+    writer.close()
+
+
+async def test_a_client_of_http_1_0_gets_no_chunks_and_the_body_ends_with_the_connection(port: int, app: App) -> None:
+    """RFC 9112, 6.1."""
+    reader, writer = await asyncio.open_connection(LOOPBACK, port)
+    writer.write(b"GET /live HTTP/1.0\r\nhost: x\r\ncontent-length: 0\r\n\r\n")
+    async with asyncio.timeout(5):
+        head = await reader.readuntil(b"\r\n\r\n")
+        body = await reader.readexactly(5)
+    assert b"transfer-encoding" not in head.lower()
+    assert b"connection: close" in head.lower()
+    assert body == b"....."
+    writer.transport.abort()
+    async with asyncio.timeout(5):
+        await app.left.wait()
+
+
+async def test_an_answer_with_a_length_is_the_same_to_http_1_0(port: int) -> None:
+    reader, writer = await asyncio.open_connection(LOOPBACK, port)
+    writer.write(b"POST / HTTP/1.0\r\ncontent-length: 2\r\n\r\nab")
+    async with asyncio.timeout(5):
+        answer = await reader.read()
+    assert b"content-length: 3\r\n" in answer
+    assert answer.endswith(b"\r\n\r\n=2;")
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "code"),
+    [
+        (b"GET / HTTP/1.1\r\norigin: https://shop.example\r\nhost: x\r\nbad header\r\n\r\n", 400, "bad_request"),
+        (HEAD + b"origin: https://shop.example\r\nx: y\r\nz: ", 431, "headers_too_large"),
+    ],
+    ids=["not HTTP", "too long"],
+)
+async def test_what_is_refused_before_any_application_has_it_is_a_problem_that_the_shops_pages_may_read(
+    sent: bytes, status: int, code: str, port: int
+) -> None:
+    reader, writer = await asyncio.open_connection(LOOPBACK, port)
+    writer.write(sent)
+    async with asyncio.timeout(10):
+        for _ in range(34 if status == 431 else 0):
+            await writer.drain()
+            await others_turn()
+            writer.write(b"x" * 1_000)
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    lines = head.decode().split("\r\n")
+    assert lines[0].startswith(f"HTTP/1.1 {status} ")
+    assert {"access-control-allow-origin: https://shop.example", "vary: Origin", "connection: close"} <= set(lines)
+    assert "content-type: application/problem+json" in lines
+    assert json.loads(body)["type"] == f"urn:parley:problem:{code}"
+    writer.close()
+
+
+async def test_pages_of_another_origin_may_not_read_what_is_refused(port: int) -> None:
+    reader, writer = await asyncio.open_connection(LOOPBACK, port)
+    writer.write(b"GET / HTTP/1.1\r\norigin: https://evil.example\r\nhost: x\r\nbad header\r\n\r\n")
+    async with asyncio.timeout(5):
+        answer = await reader.read()
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"access-control" not in answer
+    writer.close()
