@@ -19,7 +19,7 @@ from tests.servers.amqp_frames import HEADER_BYTES
 from tests.servers.pace import lasting
 
 PROTOCOL_BYTES: Final = 8
-BEAT_EVERY_S: Final = 0.3
+BEAT_EVERY_S: Final = 0.1
 CAPABILITIES: Final[FieldTable] = {"publisher_confirms": True, "basic.nack": True, "consumer_cancel_notify": True}
 ANSWERS: Final[dict[type, Callable[[Any], Any]]] = {
     commands.Connection.StartOk: lambda _: commands.Connection.Tune(2047, 131_072, 60),

@@ -5,6 +5,7 @@ import json
 import logging
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,6 +15,14 @@ from shared import logs
 from tests.servers.waiting import eventually
 
 Capture = pytest.CaptureFixture[bytes]
+
+
+@pytest.fixture(autouse=True)
+def leaves_no_line_to_the_next_test() -> Iterator[None]:
+    """What a test leaves gathered would be written within the next 50 ms, whoever runs then."""
+    yield
+    if structlog.is_configured():
+        structlog.get_config()["logger_factory"]().write()
 
 
 def _log() -> Any:

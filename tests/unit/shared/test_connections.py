@@ -12,7 +12,7 @@ from shared import connections
 from shared.connections import EndOfConnection, ended, keep_connected, opened_channel
 from tests.servers.amqp_stub import StubBroker
 from tests.servers.waiting import eventually
-from tests.unit.shared.losses import AT_CONSUMING, MOMENTS, Moment, hurry, on_the_services_loop
+from tests.unit.shared.losses import AT_CONSUMING, MOMENTS, Outcomes, all_at_once, hurry, on_the_services_loop
 
 
 class Doorman:
@@ -81,10 +81,14 @@ async def _reading_goes_on_in(broker: StubBroker, serve: connections.Serve) -> N
         assert reading.cancelled()
 
 
-@pytest.mark.parametrize("moment", (MOMENTS | AT_CONSUMING).values(), ids=MOMENTS | AT_CONSUMING)
-def test_reading_goes_on_after_a_loss_at_any_moment(moment: Moment, monkeypatch: pytest.MonkeyPatch) -> None:
-    hurry(monkeypatch)
-    on_the_services_loop(_reading_goes_on_in(moment(StubBroker()), _consumes))
+@pytest.fixture(scope="module")
+def reading() -> Outcomes:
+    return all_at_once(lambda moment: _reading_goes_on_in(moment(StubBroker()), _consumes), MOMENTS | AT_CONSUMING)
+
+
+@pytest.mark.parametrize("moment", MOMENTS | AT_CONSUMING)
+def test_reading_goes_on_after_a_loss_at_any_moment(moment: str, reading: Outcomes) -> None:
+    assert reading[moment].result() is None
 
 
 def test_reading_goes_on_after_a_defect_of_who_serves(monkeypatch: pytest.MonkeyPatch) -> None:

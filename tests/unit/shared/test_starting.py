@@ -9,7 +9,7 @@ from shared.publishing import Outgoing, Publisher, PublishUnknown
 from shared.verify import Topology
 from tests.servers.amqp_stub import Fault, StubBroker, closes, falls_silent, resets
 from tests.servers.waiting import eventually
-from tests.unit.shared.losses import MOMENTS, Moment, hurry, on_the_services_loop
+from tests.unit.shared.losses import MOMENTS, Moment, Outcomes, all_at_once, hurry, on_the_services_loop
 
 AT_LOOKING: dict[str, Moment] = {
     "reset at queue.declare": lambda broker: broker.fault(commands.Queue.Declare, resets),
@@ -26,19 +26,23 @@ AT_CONFIRMING: dict[str, Moment] = {
 }
 
 
-@pytest.mark.parametrize("moment", (MOMENTS | AT_CONFIRMING).values(), ids=MOMENTS | AT_CONFIRMING)
-def test_a_publisher_connects_after_a_loss_at_any_moment(moment: Moment, monkeypatch: pytest.MonkeyPatch) -> None:
-    hurry(monkeypatch)
+async def connects(moment: Moment) -> None:
+    async with moment(StubBroker()) as broker:
+        publisher = Publisher(broker.url, name="test")
+        publisher.start()
+        await eventually(lambda: publisher.is_connected, what="a channel to publish on")
+        assert await publisher.trouble() is None
+        await publisher.close()
 
-    async def connects() -> None:
-        async with moment(StubBroker()) as broker:
-            publisher = Publisher(broker.url, name="test")
-            publisher.start()
-            await eventually(lambda: publisher.is_connected, what="a channel to publish on")
-            assert await publisher.trouble() is None
-            await publisher.close()
 
-    on_the_services_loop(connects())
+@pytest.fixture(scope="module")
+def connecting() -> Outcomes:
+    return all_at_once(connects, MOMENTS | AT_CONFIRMING)
+
+
+@pytest.mark.parametrize("moment", MOMENTS | AT_CONFIRMING)
+def test_a_publisher_connects_after_a_loss_at_any_moment(moment: str, connecting: Outcomes) -> None:
+    assert connecting[moment].result() is None
 
 
 @pytest.mark.parametrize("then", [resets, closes, falls_silent])
@@ -66,19 +70,21 @@ def test_a_publisher_that_is_blocked_when_it_loses_its_connection_publishes_agai
     on_the_services_loop(publishes_again())
 
 
-@pytest.mark.parametrize("moment", (MOMENTS | AT_LOOKING).values(), ids=MOMENTS | AT_LOOKING)
-def test_the_topology_is_looked_at_again_after_a_loss_at_any_moment(
-    moment: Moment, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    hurry(monkeypatch)
+async def looks(moment: Moment) -> None:
+    async with moment(StubBroker()) as broker, asyncio.timeout(30):
+        topology = Topology(broker.url, service="test", reads=["a queue"], writes=["an exchange"])
+        await topology.until_complete()
+        assert await topology.trouble() is None
 
-    async def looks() -> None:
-        async with moment(StubBroker()) as broker, asyncio.timeout(30):
-            topology = Topology(broker.url, service="test", reads=["a queue"], writes=["an exchange"])
-            await topology.until_complete()
-            assert await topology.trouble() is None
 
-    on_the_services_loop(looks())
+@pytest.fixture(scope="module")
+def looking() -> Outcomes:
+    return all_at_once(looks, MOMENTS | AT_LOOKING)
+
+
+@pytest.mark.parametrize("moment", MOMENTS | AT_LOOKING)
+def test_the_topology_is_looked_at_again_after_a_loss_at_any_moment(moment: str, looking: Outcomes) -> None:
+    assert looking[moment].result() is None
 
 
 @pytest.mark.parametrize("fault", [falls_silent, resets, closes])

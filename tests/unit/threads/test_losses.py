@@ -17,9 +17,9 @@ from services.threads.order_events import OrderSubscription
 from services.threads.subscription import Delivery
 from services.threads.work import Work
 from tests.made import post
-from tests.servers.amqp_stub import Peer, StubBroker, closes, falls_silent, resets
+from tests.servers.amqp_stub import Fault, Peer, StubBroker, closes, falls_silent, resets
 from tests.servers.waiting import eventually
-from tests.unit.shared.losses import MOMENTS, Moment, hurry, on_the_services_loop
+from tests.unit.shared.losses import MOMENTS, Moment, Outcomes, all_at_once, hurry, on_the_services_loop
 
 GROUP_MAX = 16
 RAISED = consumers.GROUPS_PREFETCHED * GROUP_MAX
@@ -92,20 +92,32 @@ def test_a_worker_goes_on_after_silence_while_it_pauses_for_a_suspect(monkeypatc
     on_the_services_loop(work())
 
 
-@pytest.mark.parametrize("at", [commands.Basic.Cancel, commands.Basic.Qos, commands.Basic.Consume])
-@pytest.mark.parametrize("fault", [falls_silent, closes, resets])
-def test_a_worker_goes_on_after_a_loss_while_it_raises_its_prefetch(
-    at: type, fault: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    hurry(monkeypatch)
+def at_raising(at: type, fault: Fault) -> Moment:
+    nth = 1 if at is commands.Basic.Cancel else 2
+    return lambda broker: broker.fault(at, fault, nth=nth)
 
-    async def work() -> None:
-        nth = 1 if at is commands.Basic.Cancel else 2
-        async with StubBroker().fault(at, fault, nth=nth) as broker, consuming(broker) as (consumer, _):
-            deliver(broker.peers[0])
-            await goes_on(broker, consumer)
 
-    on_the_services_loop(work())
+AT_RAISING: dict[str, Moment] = {
+    f"{name} at {at.name.lower()}": at_raising(at, fault)
+    for at in (commands.Basic.Cancel, commands.Basic.Qos, commands.Basic.Consume)
+    for name, fault in {"silent": falls_silent, "closed": closes, "reset": resets}.items()
+}
+
+
+async def goes_on_while_it_raises_its_prefetch(moment: Moment) -> None:
+    async with moment(StubBroker()) as broker, consuming(broker) as (consumer, _):
+        deliver(broker.peers[0])
+        await goes_on(broker, consumer)
+
+
+@pytest.fixture(scope="module")
+def raising() -> Outcomes:
+    return all_at_once(goes_on_while_it_raises_its_prefetch, AT_RAISING)
+
+
+@pytest.mark.parametrize("moment", AT_RAISING)
+def test_a_worker_goes_on_after_a_loss_while_it_raises_its_prefetch(moment: str, raising: Outcomes) -> None:
+    assert raising[moment].result() is None
 
 
 def test_what_a_newer_subscription_delivers_while_suspects_of_an_older_are_settled_is_settled_too(
@@ -163,21 +175,25 @@ AT_ATTACHING: dict[str, Moment] = {
 }
 
 
-@pytest.mark.parametrize("moment", (MOMENTS | AT_ATTACHING).values(), ids=MOMENTS | AT_ATTACHING)
-def test_order_events_are_consumed_after_a_loss_at_any_moment(moment: Moment, monkeypatch: pytest.MonkeyPatch) -> None:
-    hurry(monkeypatch)
+async def order_events_are_consumed(moment: Moment) -> None:
+    nobody: Any = None
+    async with moment(StubBroker()) as broker:
+        orders = OrderSubscription(broker.url, handler=nobody, publisher=nobody)
+        assert not await orders.is_consuming()
+        async with asyncio.timeout(20):
+            await orders.start()
+        await eventually(lambda: broker.consuming, what="a consumer at the broker")
+        assert await orders.is_consuming()
+        await eventually(lambda: broker.open == broker.consuming, what="no other connection")
+        await orders.stop()
+        assert not await orders.is_consuming()
 
-    async def work() -> None:
-        nobody: Any = None
-        async with moment(StubBroker()) as broker:
-            orders = OrderSubscription(broker.url, handler=nobody, publisher=nobody)
-            assert not await orders.is_consuming()
-            async with asyncio.timeout(20):
-                await orders.start()
-            await eventually(lambda: broker.consuming, what="a consumer at the broker")
-            assert await orders.is_consuming()
-            await eventually(lambda: broker.open == broker.consuming, what="no other connection")
-            await orders.stop()
-            assert not await orders.is_consuming()
 
-    on_the_services_loop(work())
+@pytest.fixture(scope="module")
+def consuming_order_events() -> Outcomes:
+    return all_at_once(order_events_are_consumed, MOMENTS | AT_ATTACHING)
+
+
+@pytest.mark.parametrize("moment", MOMENTS | AT_ATTACHING)
+def test_order_events_are_consumed_after_a_loss_at_any_moment(moment: str, consuming_order_events: Outcomes) -> None:
+    assert consuming_order_events[moment].result() is None
