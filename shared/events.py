@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from shared.callers import Author
+from shared.contracts.contacts import SHOP_MAILBOX, ContactRole, ContactVersion
+from shared.contracts.keys import MAIN_SHOP, ShopId
 from shared.envelope import Envelope
 from shared.fields import (
     CommandId,
@@ -110,6 +112,27 @@ class ChoicesMade(Grown):
     locale: Locale | None = None
 
 
+class ContactData(Grown):
+    """Where the mails of one person about a thread go from now on. `email` null: nowhere, because there is no address any more.
+
+    `role` and, for a watcher, `person` say whose place it is; a guest who becomes an account keeps theirs, under another `person`.
+    `thread_id` is null for the shop's own mailbox, which is that of all its threads. Of two contacts in one place the greater
+    `version` counts, compared as text. `address_key` and `unsubscribe_token` are as in a recipient.
+    """
+
+    shop_id: ShopId = MAIN_SHOP
+    thread_id: OrderId | None = None
+    role: ContactRole
+    person: str
+    version: ContactVersion
+    name: Name
+    email: EmailAddress | None = None
+    locale: Locale
+    guest: bool = False
+    address_key: str | None = None
+    unsubscribe_token: str | None = None
+
+
 class EventEnvelope(Envelope):
     source: Literal["parley/threads"] = "parley/threads"
 
@@ -156,11 +179,23 @@ class PreferencesChanged(EventEnvelope):
     data: ChoicesMade
 
 
+class ContactChanged(EventEnvelope):
+    """An address, or a name or language that goes with it, was changed or withdrawn. Routing key `contact.changed`; on `parley.notifications` alone.
+
+    Published for every snapshot and every watch that changes one, before it is acknowledged, and again where it is delivered again.
+    """
+
+    type: Literal["parley.contact.changed.v1"] = "parley.contact.changed.v1"
+    data: ContactData
+
+
 class Recipient(Grown):
     """One person to be mailed about an entry.
 
-    `person` is whose mails they are (`Caller.mailbox`; `shop` for the administrators' address), `inbox` whose read marks count for them. `guest_token` opens this one thread for an hour's
-    session (put it into a link's fragment, never into a path or query); `unsubscribe_token` can switch mails off and nothing else.
+    `person` is whose mails they are (`Caller.mailbox`; `shop` for the shop's own mailbox), `inbox` whose read marks count for them
+    (a watcher's own mark counts). `version` is that of the address: a contact with a greater one replaces it. `guest_token` opens this one
+    thread for an hour's session (put it into a link's fragment, never into a path or query); `unsubscribe_token` can switch mails off
+    and nothing else. `address_key` stands for a customer's address where choices are kept by address, and cannot be turned back into it.
     """
 
     person: str
@@ -170,6 +205,15 @@ class Recipient(Grown):
     locale: Locale
     guest_token: str | None = None
     unsubscribe_token: str
+    version: ContactVersion | None = None
+    address_key: str | None = None
+
+    @property
+    def role(self) -> ContactRole:
+        """Whose place in the thread this is."""
+        if self.person == SHOP_MAILBOX:
+            return "shop"
+        return "watcher" if self.inbox == "shop" else self.inbox
 
 
 class AddressedEntry(EntryMade):
@@ -197,7 +241,7 @@ Event = Annotated[
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 
 Notification = Annotated[
-    EntryAddressed | MessageRedacted | ThreadRead | PreferencesChanged, Field(discriminator="type")
+    EntryAddressed | MessageRedacted | ThreadRead | PreferencesChanged | ContactChanged, Field(discriminator="type")
 ]
 NOTIFICATION: TypeAdapter[Notification] = TypeAdapter(Notification)
 

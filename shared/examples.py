@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from shared import commands, events
 from shared.callers import Author, Caller
+from shared.contracts.contacts import order_version
 from shared.envelope import Envelope
 from shared.orders import Customer, Item, OrderEvent, OrderSnapshot, Seller
 
@@ -12,6 +13,8 @@ NOW: Final = datetime(2026, 11, 23, 9, 30, 0, 120_000, tzinfo=UTC)
 ORDER_ID: Final = "1042"
 STAMP: Final = "019cb2d4-5a00-7c3e-8f21-3d5f6a7b8c9d"
 POST_ID: Final = "aebagbafaydqqcikbmga2dqpcaireeyuculbogazdi"
+UNSUBSCRIBE_TOKEN: Final = "eyJ0eXAiOiJwYXJsZXktdW5zdWJzY3JpYmUrand0In0.e30.c2ln"  # noqa: S105 - it opens nothing
+ADDRESS_KEY: Final = "4vhd5uxh6yclvtbzg2wqm4lq6u"
 EARLIER_ID: Final = "aebagbafaydqqcikbmga2dqpcaireeyuculboga2dm"
 DISPUTE_ID: Final = "aebagbafaydqqcikbmga2dqpcaireeyuculbogb7ie"
 
@@ -164,7 +167,9 @@ NOTIFICATIONS: Final[list[Envelope]] = [
                     "name": "Ada Lovelace",
                     "email": "ada@example.com",
                     "locale": "en",
-                    "unsubscribe_token": "eyJ0eXAiOiJwYXJsZXktdW5zdWJzY3JpYmUrand0In0.e30.c2ln",
+                    "unsubscribe_token": UNSUBSCRIBE_TOKEN,
+                    "version": order_version(3),
+                    "address_key": ADDRESS_KEY,
                 }
             ],
         },
@@ -173,6 +178,22 @@ NOTIFICATIONS: Final[list[Envelope]] = [
         events.PreferencesChanged,
         POST_ID,
         {"person": "customer:c-7", "stamp": STAMP, "messages": False, "disputes": True, "locale": "de"},
+    ),
+    events.ContactChanged(
+        id="1042.customer.0000000000000004.000000",
+        subject=ORDER_ID,
+        time=NOW,
+        data=events.ContactData(
+            thread_id=ORDER_ID,
+            role="customer",
+            person="customer:c-7",
+            version=order_version(4),
+            name="Ada Lovelace",
+            email="ada.lovelace@example.com",
+            locale="en",
+            address_key=ADDRESS_KEY,
+            unsubscribe_token=UNSUBSCRIBE_TOKEN,
+        ),
     ),
 ]
 

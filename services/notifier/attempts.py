@@ -6,12 +6,23 @@ from dataclasses import dataclass
 from pymongo.errors import PyMongoError
 
 from services.notifier.connections import Connections
-from services.notifier.contents import left_to_tell
+from services.notifier.contents import Mail, Moved, Nothing, Plan, plan
 from services.notifier.known import Known
 from services.notifier.mails import Lease, Mails
-from services.notifier.outcomes import Broken, Lost, Outcome, Sent, Skipped, SmtpError, Stopped, Unknown
+from services.notifier.outcomes import (
+    Broken,
+    Lost,
+    Outcome,
+    Outdated,
+    Readdressed,
+    Sent,
+    Skipped,
+    SmtpError,
+    Stopped,
+    Unknown,
+)
 from services.notifier.rendering import Rendered, Renderer
-from services.notifier.smtp import Connection, Envelope
+from services.notifier.smtp import Envelope
 
 
 @dataclass(slots=True)
@@ -25,6 +36,15 @@ class Sending:
     lease_ends_at: float
     must_end: bool = False
     data_begun: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What is to be sent, as it was planned and rendered; `mail` is as the ledger has it."""
+
+    mail: Mail
+    plan: Plan
+    rendered: Rendered
 
 
 class Attempts:
@@ -51,7 +71,7 @@ class Attempts:
         try:
             async with asyncio.timeout(self._limit_s):
                 prepared = await self._prepare(sending.lease)
-            if isinstance(prepared, Skipped):
+            if not isinstance(prepared, Prepared):
                 return prepared
             async with self._connections.turn(limit_s=self._patience_s(sending)), asyncio.timeout(self._limit_s):
                 return await self._send(sending, prepared)
@@ -66,24 +86,31 @@ class Attempts:
         """How long the mail may wait for a connection, so that its lease outlives the whole send."""
         return max(0.0, sending.lease_ends_at - asyncio.get_running_loop().time() - self._limit_s)
 
-    async def _prepare(self, lease: Lease) -> Rendered | Skipped:
-        """The bytes that may have left us before, or what is left to tell, rendered now."""
+    async def _prepare(self, lease: Lease) -> Prepared | Skipped | Readdressed:
+        """The bytes that may have arrived before, or what is left to tell, rendered now, for the address of this moment."""
         mail = lease.mail()
         known = await self._known.about(mail)
-        left = left_to_tell(mail, known)
-        if isinstance(left, str):
-            return Skipped(left)
-        if mail.rendered is not None:
-            return self._renderer.as_it_was(mail, mail.rendered)
+        planned = plan(mail, known)
+        match planned:
+            case Nothing(why):
+                return Skipped(why)
+            case Moved():
+                return Readdressed()
+        readdressed = mail.model_copy(update={"recipient": planned.recipient})
+        if mail.rendered is not None and mail.ambiguities:
+            return Prepared(mail, planned, self._renderer.as_it_was(readdressed, mail.rendered))
         chosen = known.choices.locale if known.choices else None
-        return self._renderer.render(mail, left, locale=chosen or mail.recipient.locale)
+        rendered = self._renderer.render(readdressed, planned.entries, locale=chosen or planned.recipient.locale)
+        return Prepared(mail, planned, rendered)
 
-    async def _send(self, sending: Sending, rendered: Rendered) -> Outcome:
+    async def _send(self, sending: Sending, prepared: Prepared) -> Outcome:
+        rendered = prepared.rendered
         envelope = Envelope(self._sender_address, rendered.recipient, len(rendered.content))
         connection = await self._connections.offer(envelope)
         try:
-            if not await self._may_transmit(sending, rendered, connection):
-                return Lost()
+            if (outcome := await self._hindrance(sending, prepared)) is not None:
+                await connection.reset()
+                return outcome
             sending.data_begun = True
             return Sent(await connection.transmit(rendered.content, limit_s=self._limit_s))
         except SmtpError:
@@ -95,13 +122,18 @@ class Attempts:
         finally:
             self._connections.give_back(connection)
 
-    async def _may_transmit(self, sending: Sending, rendered: Rendered, connection: Connection) -> bool:
-        """Stores `transmitting`; where the lease was lost, the offered mail is taken back.
+    async def _hindrance(self, sending: Sending, prepared: Prepared) -> Lost | Outdated | None:
+        """Stores `transmitting`, then looks again: why the offered mail must be taken back, None where it may go.
 
-        From here on a shutdown waits: nobody knows what an interrupted store has done.
+        The look comes after the mark, and both are of a majority: an address that was withdrawn, in the database's order, before the mark
+        is seen to be. From here on a shutdown waits: nobody knows what an interrupted store has done.
         """
         sending.must_end = True
-        held = await self._mails.transmitting(sending.lease, rendered=rendered.content, message_id=rendered.message_id)
+        rendered, to = prepared.rendered, prepared.plan.recipient.email
+        held = await self._mails.transmitting(
+            sending.lease, rendered=rendered.content, message_id=rendered.message_id, to=to
+        )
         if not held:
-            await connection.reset()
-        return held
+            return Lost()
+        known = await self._known.about(prepared.mail)
+        return None if plan(prepared.mail, known) == prepared.plan else Outdated()

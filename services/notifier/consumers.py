@@ -9,7 +9,7 @@ from aio_pika.abc import AbstractIncomingMessage
 from opentelemetry.trace import SpanKind
 from pymongo.errors import AutoReconnect, OperationFailure
 
-from services.notifier.contents import gathered, is_urgent, order_shown
+from services.notifier.contents import gathered, is_urgent, order_shown, version_of
 from services.notifier.known import Known
 from services.notifier.mails import Mails
 from services.notifier.metrics import Metrics
@@ -17,7 +17,15 @@ from services.notifier.taking import Answer, Taking
 from shared import envelope, traces
 from shared.delivery import WorkQueue, require_publisher
 from shared.errors import CannotProcess
-from shared.events import NOTIFICATION, EntryAddressed, MessageRedacted, Notification, PreferencesChanged, ThreadRead
+from shared.events import (
+    NOTIFICATION,
+    ContactChanged,
+    EntryAddressed,
+    MessageRedacted,
+    Notification,
+    PreferencesChanged,
+    ThreadRead,
+)
 from shared.logs import logged
 from shared.mongo import is_away
 from shared.topology import NOTIFIER_QUEUE
@@ -70,7 +78,7 @@ class Notifications:
                 raise AutoReconnect(f"MongoDB code {error.code}") from error
             raise
 
-    async def _apply(self, event: ThreadRead | PreferencesChanged | MessageRedacted) -> None:
+    async def _apply(self, event: ThreadRead | PreferencesChanged | MessageRedacted | ContactChanged) -> None:
         match event:
             case ThreadRead():
                 await self._known.read(event.data)
@@ -78,6 +86,8 @@ class Notifications:
                 await self._known.chosen(event.data)
             case MessageRedacted():
                 await self._redact(event)
+            case ContactChanged():
+                await self._known.moved(event.data)
             case _:
                 assert_never(event)
 
@@ -140,7 +150,10 @@ def _takings(event: EntryAddressed, span: traces.Span | None) -> list[Taking]:
     entry, order = gathered(event), order_shown(event.data.order, item_count=event.data.item_count)
     if span is not None:
         entry = entry.model_copy(update={"traceparent": span.traceparent})
-    return [Taking(entry, recipient, order) for recipient in event.data.recipients]
+    recipients = [
+        each.model_copy(update={"version": version_of(each, order.version)}) for each in event.data.recipients
+    ]
+    return [Taking(entry, recipient, order) for recipient in recipients]
 
 
 def _end(spans: Sequence[traces.Span | None], troubles: Sequence[Exception | None]) -> None:

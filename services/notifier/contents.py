@@ -1,11 +1,13 @@
 """What a mail holds, and what of it is still worth sending: pure."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
 from pydantic import Field
 
-from shared.events import ChoicesMade, EntryAddressed, Recipient
+from shared.contracts.contacts import ContactVersion, contact_key, order_version
+from shared.events import ChoicesMade, ContactData, EntryAddressed, Recipient
 from shared.fields import (
     DisputeOutcome,
     DisputeReason,
@@ -19,7 +21,7 @@ from shared.orders import Item, OrderSnapshot
 MAX_ITEMS_SHOWN = 5
 
 MailState = Literal["open", "pending", "leased", "transmitting", "sent", "failed", "ambiguous", "skipped"]
-WhyNothing = Literal["read", "switched_off"]
+WhyNothing = Literal["read", "redacted", "switched_off", "erased"]
 
 
 class Gathered(Grown):
@@ -52,7 +54,10 @@ class OrderShown(Grown):
 
 
 class Mail(Grown):
-    """One mail to one person about one order, as it stands in the ledger. `rendered` are its bytes once they may have left us."""
+    """One mail to one person about one order, as it stands in the ledger.
+
+    `rendered` are its bytes once they may have left us, and `transmitted_to` is the address that they were for.
+    """
 
     id: str = Field(validation_alias="_id")
     order_id: str
@@ -64,14 +69,40 @@ class Mail(Grown):
     attempts: int = 0
     ambiguities: int = 0
     rendered: bytes | None = None
+    transmitted_to: str | None = None
+
+    @property
+    def contact_key(self) -> str:
+        return contact_key(self.recipient.role, self.recipient.person, self.order_id)
 
 
 class Knowledge(Grown):
-    """What else is known when a mail is about to go: read marks, the person's choices, and texts taken out meanwhile."""
+    """What else is known when a mail is about to go: read marks, the person's choices, texts taken out, and where its mails go now."""
 
     read_up_to: Seq = 0
     choices: ChoicesMade | None = None
     redacted: frozenset[str] = frozenset()
+    contact: ContactData | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What an attempt is to send, and to whom."""
+
+    recipient: Recipient
+    entries: tuple[Gathered, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """Nothing of the mail is worth sending, and why."""
+
+    why: WhyNothing
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """The mail may have reached an address that is not its person's any more: to send it elsewhere too could double it."""
 
 
 def gathered(event: EntryAddressed) -> Gathered:
@@ -111,15 +142,69 @@ def is_urgent(kind: EntryKind) -> bool:
     return kind != "text"
 
 
+def plan(mail: Mail, known: Knowledge) -> Plan | Nothing | Moved:
+    """What an attempt that begins now is to do, by all that is known at its beginning."""
+    recipient = recipient_now(mail, known.contact)
+    if recipient is None:
+        return Nothing("erased")
+    left = left_to_tell(mail, known)
+    if not isinstance(left, tuple):
+        return Nothing(left)
+    may_have_arrived = mail.ambiguities > 0
+    if may_have_arrived and recipient.email != (mail.transmitted_to or mail.recipient.email):
+        return Moved()
+    return Plan(recipient, left)
+
+
+def recipient_now(mail: Mail, contact: ContactData | None) -> Recipient | None:
+    """The newer of what the entry's event said and what was said since; None where there is no address any more.
+
+    Whoever is no guest any more has no use for a guest's link.
+    """
+    if contact is None or contact.version <= version_of(mail.recipient, mail.order.version):
+        return mail.recipient
+    if contact.email is None:
+        return None
+    return Recipient(
+        person=contact.person,
+        inbox=mail.recipient.inbox,
+        name=contact.name,
+        email=contact.email,
+        locale=contact.locale,
+        guest_token=mail.recipient.guest_token if contact.guest else None,
+        unsubscribe_token=contact.unsubscribe_token or mail.recipient.unsubscribe_token,
+        version=contact.version,
+        address_key=contact.address_key,
+    )
+
+
+def version_of(recipient: Recipient, version: int) -> ContactVersion:
+    """The version of a recipient's address. In events of the release before it is that of the order, for those whom the order names.
+
+    Watchers and the shop's mailbox had none: whatever was said of them since is newer.
+    """
+    if recipient.version is not None:
+        return recipient.version
+    return order_version(version) if recipient.role in ("customer", "seller") else "0"
+
+
 def left_to_tell(mail: Mail, known: Knowledge) -> tuple[Gathered, ...] | WhyNothing:
-    """The entries that the person has neither read nor switched off, by `seq`; or why there are none."""
+    """The entries that the person has neither read nor switched off and that still say something, by `seq`; or why there are none."""
     unread = [entry for entry in mail.entries if entry.seq > known.read_up_to]
     if not unread:
         return "read"
-    wanted = [_without_redacted(entry, known.redacted) for entry in unread if _is_wanted(entry, known.choices)]
+    telling = [entry for entry in (_without_redacted(each, known.redacted) for each in unread) if not _is_empty(entry)]
+    if not telling:
+        return "redacted"
+    wanted = [entry for entry in telling if _is_wanted(entry, known.choices)]
     if not wanted:
         return "switched_off"
     return tuple(sorted(wanted, key=lambda entry: entry.seq))
+
+
+def _is_empty(entry: Gathered) -> bool:
+    """A message that was taken out says nothing any more; a dispute's step is news also without its text."""
+    return entry.redacted and entry.kind == "text"
 
 
 def _is_wanted(entry: Gathered, choices: ChoicesMade | None) -> bool:

@@ -1,37 +1,63 @@
-"""What the notifier keeps beside the mails: read marks, people's choices, and which texts were taken out. Each may come before the entry."""
+"""What the notifier keeps beside the mails, each of which may come before the entry: read marks, choices, texts taken out, changed addresses."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
-from pymongo.errors import DuplicateKeyError
+from pymongo import UpdateOne
+from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from services.notifier.contents import Knowledge, Mail
 from services.notifier.groups import Groups
-from shared.events import ChoicesMade, MarkMoved, TextTakenOut
-from shared.mongo import Database
+from shared.contracts.contacts import contact_key
+from shared.contracts.keys import join_key
+from shared.errors import RetryLater
+from shared.events import ChoicesMade, ContactData, MarkMoved, TextTakenOut
+from shared.mongo import Database, Document
 
 MAX_RACES: Final = 5
+DUPLICATE_KEY: Final = 11_000
 MAX_GROUP: Final = 64
 
 
 class Known:
-    """Three small collections, each written so that a repeated or late event changes nothing."""
+    """Four small collections, each written so that a repeated or late event changes nothing."""
 
     def __init__(self, database: Database) -> None:
         self._reads, self._choices = database["reads"], database["choices"]
-        self._redactions = database["redactions"]
+        self._redactions, self._addresses = database["redactions"], database["addresses"]
         self._lookups: Groups[Mail, Knowledge] = Groups(self._look_up, at_most=MAX_GROUP)
 
     async def read(self, mark: MarkMoved) -> None:
-        """Keeps the highest `seq` ever read in an inbox: what was read once is not mailed, even if it is unread again."""
-        key = {"_id": f"{mark.order_id}|{mark.inbox}"}
-        about = {"order_id": mark.order_id, "inbox": mark.inbox}
+        """Keeps the highest `seq` ever read in an inbox: what was read once is not mailed, even if it is unread again.
+
+        Of the shop's people each has a mark of their own too: a watcher is mailed what only a colleague has read.
+        """
+        readers = [mark.inbox, mark.person] if mark.inbox == "shop" else [mark.inbox]
+        writes = [_higher(mark, reader) for reader in readers]
         for _ in range(MAX_RACES):
             try:
-                await self._reads.update_one(key, {"$max": {"seq": mark.up_to_seq}, "$set": about}, upsert=True)
+                await self._reads.bulk_write(writes, ordered=False)
                 return
-            except DuplicateKeyError:  # another process made it between look and insert; now it is there to update
-                continue
+            except BulkWriteError as error:
+                # Another process made it between look and insert; now it is there to update.
+                if {each["code"] for each in error.details["writeErrors"]} != {DUPLICATE_KEY}:
+                    raise
+        raise RetryLater("many writers are at this read mark")
+
+    async def moved(self, contact: ContactData) -> None:
+        """Keeps the newest state of an address, by version; one that was withdrawn is kept as such."""
+        place = contact_key(contact.role, contact.person, contact.thread_id, shop_id=contact.shop_id)
+        older = {"_id": place, "version": {"$lt": contact.version}}
+        stands: Document = {"_id": place, **contact.model_dump()}
+        change: list[Document] = [{"$replaceWith": {"$literal": stands}}, {"$set": {"at": "$$NOW"}}]
+        for _ in range(MAX_RACES):
+            try:
+                await self._addresses.update_one(older, change, upsert=True)
+                return
+            except DuplicateKeyError:
+                if await self._addresses.find_one({"_id": place, "version": {"$gte": contact.version}}):
+                    return
+        raise RetryLater("many writers are at this address")
 
     async def chosen(self, choices: ChoicesMade) -> None:
         """Keeps the newest choices of a person, by stamp."""
@@ -43,6 +69,7 @@ class Known:
             except DuplicateKeyError:
                 if await self._choices.find_one({"_id": choices.person, "stamp": {"$gte": choices.stamp}}):
                     return
+        raise RetryLater("many writers are at this person's choices")
 
     async def taken_out(self, redaction: TextTakenOut) -> None:
         """Remembers it for ever, for an entry that is taken, or redelivered, later."""
@@ -54,13 +81,14 @@ class Known:
             return
 
     async def about(self, mail: Mail) -> Knowledge:
-        """What decides which of the mail's entries are still worth sending."""
+        """What decides which of the mail's entries are still worth sending, and to which address."""
         return await self._lookups.ask(mail)
 
     async def _look_up(self, mails: Sequence[Mail]) -> list[Knowledge]:
-        """All three collections in one look, for several mails together."""
+        """All four collections in one look, for several mails together."""
         marks: dict[str, int] = {}
         choices: dict[str, ChoicesMade] = {}
+        contacts: dict[str, ContactData] = {}
         taken_out: set[str] = set()
         async for found in await self._reads.aggregate(_look_for(mails)):
             match found["from"]:
@@ -68,6 +96,8 @@ class Known:
                     marks[found["_id"]] = found["seq"]
                 case "choices":
                     choices[found["_id"]] = ChoicesMade.model_validate(found)
+                case "addresses":
+                    contacts[found["_id"]] = ContactData.model_validate(found)
                 case _:
                     taken_out.add(found["_id"])
         return [
@@ -75,17 +105,26 @@ class Known:
                 read_up_to=marks.get(_mark_of(mail), 0),
                 choices=choices.get(mail.person),
                 redacted=taken_out & {entry.id for entry in mail.entries} if taken_out else frozenset(),
+                contact=contacts.get(mail.contact_key),
             )
             for mail in mails
         ]
 
 
+def _higher(mark: MarkMoved, reader: str) -> UpdateOne:
+    about = {"order_id": mark.order_id, "inbox": mark.inbox}
+    return UpdateOne(
+        {"_id": join_key(mark.order_id, reader)}, {"$max": {"seq": mark.up_to_seq}, "$set": about}, upsert=True
+    )
+
+
 def _mark_of(mail: Mail) -> str:
-    return f"{mail.order_id}|{mail.recipient.inbox}"
+    recipient = mail.recipient
+    return join_key(mail.order_id, recipient.person if recipient.role == "watcher" else recipient.inbox)
 
 
-def _look_for(mails: Sequence[Mail]) -> list[dict[str, Any]]:
-    def also(collection: str, ids: set[str]) -> dict[str, Any]:
+def _look_for(mails: Sequence[Mail]) -> list[Document]:
+    def also(collection: str, ids: set[str]) -> Document:
         pipeline = [{"$match": {"_id": {"$in": list(ids)}}}, {"$set": {"from": collection}}]
         return {"$unionWith": {"coll": collection, "pipeline": pipeline}}
 
@@ -94,4 +133,5 @@ def _look_for(mails: Sequence[Mail]) -> list[dict[str, Any]]:
         {"$set": {"from": "reads"}},
         also("choices", {mail.person for mail in mails}),
         also("redactions", {entry.id for mail in mails for entry in mail.entries}),
+        also("addresses", {mail.contact_key for mail in mails}),
     ]

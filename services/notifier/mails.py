@@ -26,6 +26,8 @@ from services.notifier.outcomes import (
     Defect,
     Lost,
     Outcome,
+    Outdated,
+    Readdressed,
     Refused,
     Sent,
     ServerAway,
@@ -49,7 +51,7 @@ MAX_STATEMENT_BYTES: Final = 4 * 1024 * 1024
 WITHOUT_TEXTS: Final = {"state": 1, "fence": 1, "lease_id": 1, "ambiguities": 1, "attempts": 1, "order_id": 1}
 
 HELD: Final[Sequence[MailState]] = ("leased", "transmitting")
-NoEnd = Refused | Broken | Unknown | Defect | ServerAway | Stopped | Lost
+NoEnd = Refused | Broken | Unknown | Defect | ServerAway | Stopped | Lost | Outdated | Readdressed
 UNSENT: Final = ("open", "pending", "leased", "transmitting", "failed", "ambiguous")
 
 
@@ -77,6 +79,7 @@ class Change:
     state: Literal["transmitting", "sent", "skipped"]
     said: str
     rendered: bytes = b""
+    transmitted_to: str = ""
 
     @property
     def from_states(self) -> Sequence[MailState]:
@@ -199,9 +202,9 @@ class Mails:
                 return Lapse(mail_id=after["_id"], was=was, now=after["state"])
         return None
 
-    async def transmitting(self, lease: Lease, *, rendered: bytes, message_id: str) -> bool:
-        """Stored before DATA. False where the lease is no longer ours: then nothing may be sent."""
-        return await self._transmissions.ask(Change(lease, "transmitting", message_id, rendered))
+    async def transmitting(self, lease: Lease, *, rendered: bytes, message_id: str, to: str) -> bool:
+        """Stored before DATA, with the address that it is for. False where the lease is no longer ours: then nothing may be sent."""
+        return await self._transmissions.ask(Change(lease, "transmitting", message_id, rendered, to))
 
     async def mark(self, lease: Lease, outcome: Outcome, *, pause_s: float) -> MailState | None:
         """Stores what became of an attempt: the mail's state after it, or None where the lease was no longer ours.
@@ -229,7 +232,9 @@ class Mails:
                 step = steps.ambiguous(why=reason, resend=self._resend, pause_s=pause_s)
             case Defect(reason):
                 step = steps.failed(code=None, text=f"defect: {reason}")
-            case ServerAway(reason) | Stopped(reason) | Lost(reason):
+            case Readdressed(reason):
+                step = steps.ambiguous(why=reason, resend=False, pause_s=pause_s)
+            case ServerAway(reason) | Stopped(reason) | Lost(reason) | Outdated(reason):
                 step = steps.released(why=reason)
             case _:
                 assert_never(outcome)
@@ -329,7 +334,8 @@ def _update(part: Sequence[Change]) -> list[steps.Stage]:
     match part[0].state:
         case "transmitting":
             rendered = {change.lease.mail_id: change.rendered for change in part}
-            return steps.transmitting(rendered=rendered, message_ids=said)
+            to = {change.lease.mail_id: change.transmitted_to for change in part}
+            return steps.transmitting(rendered=rendered, message_ids=said, to=to)
         case "sent":
             return steps.sent(replies=said)
         case "skipped":

@@ -17,7 +17,7 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """Nothing was left to tell: all of it read, or switched off."""
+    """Nothing was left to tell (read, taken out, switched off), or nobody to tell it to."""
 
     name = "skipped"
     reason: str
@@ -74,6 +74,22 @@ class Lost:
 
 
 @dataclass(frozen=True, slots=True)
+class Outdated:
+    """What was to be sent, or to whom, changed before DATA: the next attempt sends what is right by then."""
+
+    name = "outdated"
+    reason: str = "address, marks or choices changed before DATA"
+
+
+@dataclass(frozen=True, slots=True)
+class Readdressed:
+    """An earlier attempt may have reached the old address, so the new one is not sent to: nobody knows, and that is final."""
+
+    name = "readdressed"
+    reason: str = "it may have reached an address that has changed since"
+
+
+@dataclass(frozen=True, slots=True)
 class Stopped:
     """Nothing was sent, for a reason of our own: a shutdown, or the ledger away."""
 
@@ -89,7 +105,7 @@ class Defect:
     reason: str
 
 
-Outcome = Sent | Skipped | Refused | Broken | Unknown | ServerAway | Lost | Stopped | Defect
+Outcome = Sent | Skipped | Refused | Broken | Unknown | ServerAway | Lost | Outdated | Readdressed | Stopped | Defect
 
 
 class SmtpError(Exception):

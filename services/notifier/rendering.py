@@ -22,12 +22,11 @@ from services.notifier import cleaning
 from services.notifier.contents import Gathered, Mail, OrderShown
 from services.notifier.languages import LANGUAGES, Phrases, language_of
 from services.notifier.message import Header, compose, envelope_address, mailbox
+from shared.contracts.contacts import SHOP_MAILBOX
 from shared.events import Recipient
 
 PREVIEW_CHARACTERS: Final = 120
 MAX_HEADER_URL_CHARACTERS: Final = 900
-# The administrators' address: whoever clicked there would switch it off for all of them, and no login of theirs could switch it on.
-SHOP_MAILBOX: Final = "shop"
 MOMENTS_KEPT: Final = 1_024
 AMOUNTS_KEPT: Final = 4_096
 
@@ -123,6 +122,7 @@ class Renderer:
             "shop": self._shop,
             "subject": subject,
             "phrases": phrases,
+            "no_reply": None if self._reply_to else phrases.no_reply,
             "greeting": phrases.greeting.format(name=cleaning.one_line(mail.recipient.name)),
             "intro": _counted(phrases.intro_one, phrases.intro_many, len(entries), _about(mail, phrases)),
             "preview": _preview(views),
@@ -176,6 +176,7 @@ class Renderer:
             thread_url = settings.guest_url or settings.thread_url
             fragment = f"#{quote(recipient.guest_token, safe='')}"
         unsubscribe = None
+        # Whoever clicked in the shop's mailbox would switch it off for all its people, and no login of theirs could switch it on.
         if settings.unsubscribe_url is not None and recipient.person != SHOP_MAILBOX:
             unsubscribe = f"{settings.unsubscribe_url}?token={quote(recipient.unsubscribe_token, safe='')}"
         return Links(

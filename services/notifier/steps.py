@@ -29,6 +29,7 @@ FORGET: Final[Stage] = {
     "recipient": "$$REMOVE",
     "order": "$$REMOVE",
     "rendered": "$$REMOVE",
+    "transmitted_to": "$$REMOVE",
 }
 # Nothing was sent, so it does not count among the mails that the person has got.
 UNCOUNTED: Final[Stage] = {"counted_at": "$$REMOVE"}
@@ -96,8 +97,11 @@ def begun(
 def take(
     *, mail_id: str, key: str, entry: Gathered, recipient: Recipient, order: OrderShown, delay_s: float
 ) -> list[Stage]:
-    """Puts an entry into the open mail, or makes one. Of several entries, the newest says address and language, the newest order wins."""
-    is_newest = {"$gte": [entry.seq, {"$ifNull": ["$last_seq", -1]}]}
+    """Puts an entry into the open mail, or makes one. Of several entries, the one with the newest address says it, the newest order wins."""
+    stands: Stage = {"$ifNull": ["$recipient.version", ""]}
+    is_later = {"$gte": [entry.seq, {"$ifNull": ["$last_seq", -1]}]}
+    version = literal(recipient.version or "")
+    is_newest = {"$or": [{"$gt": [version, stands]}, {"$and": [{"$eq": [version, stands]}, is_later]}]}
     has_newest_order = {"$gte": [order.version, {"$ifNull": ["$order.version", -1]}]}
     due = "$$NOW" if is_urgent(entry.kind) else in_s(delay_s)
     return [
@@ -143,9 +147,11 @@ def lease(*, lease_s: float, holder: str, lease_id: str) -> list[Stage]:
     ]
 
 
-def transmitting(*, rendered: Mapping[str, bytes], message_ids: Mapping[str, str]) -> list[Stage]:
-    """From here on the bytes may have left us, so they are kept: a repetition must be the same. Both by the mail's id."""
-    kept = {"rendered": own(rendered), "message_id": own(message_ids)}
+def transmitting(
+    *, rendered: Mapping[str, bytes], message_ids: Mapping[str, str], to: Mapping[str, str]
+) -> list[Stage]:
+    """From here on the bytes may have left us, so they are kept: a repetition must be the same, to the same address. All by the mail's id."""
+    kept = {"rendered": own(rendered), "message_id": own(message_ids), "transmitted_to": own(to)}
     return [{"$set": {"state": "transmitting", **kept, "history": history("transmitting")}}]
 
 

@@ -112,7 +112,7 @@ async def test_an_ambiguous_mail_that_was_read_meanwhile_is_not_sent_again(
     await dead.take(event(seq=1))
     lease = await dead.mails.lease()
     assert lease is not None
-    await dead.mails.transmitting(lease, rendered=b"the bytes", message_id="<1@shop.example>")
+    await dead.mails.transmitting(lease, rendered=b"the bytes", message_id="<1@shop.example>", to=ADDRESS)
     await is_read(dead, 1)
 
     heir.sender.start()

@@ -8,9 +8,12 @@ import pytest
 
 from services.notifier.contents import MailState
 from shared import topology
+from shared.contracts.contacts import order_version
 from shared.envelope import MAX_MESSAGE_BYTES
 from shared.events import (
     ChoicesMade,
+    ContactChanged,
+    ContactData,
     EventEnvelope,
     MarkMoved,
     MessageRedacted,
@@ -131,10 +134,33 @@ async def test_marks_choices_and_redactions_arrive_by_the_same_queue(
     body = mail.message.get_body(("plain",))
     assert body is not None
     text = body.get_content()
-    assert mail.message["Subject"] == "2 neue Nachrichten zu Ihrer Bestellung 1042"
+    assert mail.message["Subject"] == "Neue Nachricht zu Ihrer Bestellung 1042"
     assert "number 2." in text
     assert "number 1." not in text
     assert "4111" not in text
+
+
+async def test_a_changed_address_arrives_by_the_same_queue_and_counts_for_what_waits(
+    parley: Parley, publish: Publish, smtp: SmtpServer
+) -> None:
+    await started(parley, MAIL_DELAY="1")
+    fields = {"role": "customer", "person": "customer:c-7", "name": "Mara Moser", "locale": "en"}
+    contacts = [
+        ContactData.model_validate(
+            {**fields, "thread_id": "1042", "version": order_version(2), "email": "new@example.com"}
+        ),
+        ContactData.model_validate({**fields, "thread_id": "1043", "version": order_version(2), "email": None}),
+    ]
+
+    await publish(event("to a new address"))
+    await publish(event("to nobody", about=order("1043")))
+    await publish(event("to the old address", about=order("1044")))
+    for contact in contacts:
+        await publish(ContactChanged(id="c", time=NOON, data=contact), "contact.changed")
+
+    mails = await smtp.wait_for(2)
+    assert sorted(address for mail in mails for address in mail.recipients) == ["mara@example.com", "new@example.com"]
+    assert await parley.vhost.depth(DEAD_QUEUE) == 0
 
 
 async def test_poison_goes_to_the_dead_letters_with_its_reason_and_takes_nobody_along(

@@ -18,6 +18,8 @@ from tests.integration.notifier.office import Office
 from tests.servers.waiting import eventually
 from tests.unit.notifier.making import customer, event, order, seller
 
+ADDRESS = "mara@example.com"
+
 
 async def leased(office: Office) -> Lease:
     lease = await office.mails.lease()
@@ -199,7 +201,9 @@ async def test_of_two_leases_with_one_fence_number_only_the_one_that_was_not_los
     assert (lost.mail_id, lost.fence) == (held.mail_id, held.fence)
 
     async def may_send(lease: Lease) -> bool:
-        return await office.mails.transmitting(lease, rendered=lease.lease_id.encode(), message_id="<1@shop.example>")
+        return await office.mails.transmitting(
+            lease, rendered=lease.lease_id.encode(), message_id="<1@shop.example>", to=ADDRESS
+        )
 
     assert await asyncio.gather(*(may_send(lease) for lease in (lost, held))) == [False, True]
     assert await office.mails.mark(lost, Sent("250 OK"), pause_s=0) is None
@@ -228,9 +232,9 @@ async def test_a_lease_that_ends_before_data_comes_back_and_the_zombies_marks_ar
 
     heir = await leased(make_office(lease_s=60))
     assert heir.fence == zombie.fence + 1
-    assert not await office.mails.transmitting(zombie, rendered=b"zombie", message_id="<z@shop.example>")
+    assert not await office.mails.transmitting(zombie, rendered=b"zombie", message_id="<z@shop.example>", to=ADDRESS)
     assert await office.mails.mark(zombie, Sent("250 OK"), pause_s=0) is None
-    assert await office.mails.transmitting(heir, rendered=b"heir", message_id="<h@shop.example>")
+    assert await office.mails.transmitting(heir, rendered=b"heir", message_id="<h@shop.example>", to=ADDRESS)
     assert (await office.the_document())["rendered"] == b"heir"
 
 
@@ -241,7 +245,7 @@ async def test_a_lease_that_ends_while_transmitting_is_ambiguous_and_repeated_on
     await office.take(event())
     for now in ("pending", "ambiguous"):
         lease = await due(office)
-        assert await office.mails.transmitting(lease, rendered=b"the bytes", message_id="<1@shop.example>")
+        assert await office.mails.transmitting(lease, rendered=b"the bytes", message_id="<1@shop.example>", to=ADDRESS)
         assert await lapsed(office) == ("transmitting", now)
         assert await office.mails.mark(lease, Sent("250 OK"), pause_s=0) is None
 
@@ -275,7 +279,9 @@ async def test_more_bytes_than_fit_in_one_statement_are_stored_as_each_mails_own
 
     held = await asyncio.gather(
         *(
-            office.mails.transmitting(lease, rendered=bytes_of[lease.mail_id], message_id=f"<{lease.mail_id}>")
+            office.mails.transmitting(
+                lease, rendered=bytes_of[lease.mail_id], message_id=f"<{lease.mail_id}>", to=ADDRESS
+            )
             for lease in leases
         )
     )
@@ -290,7 +296,7 @@ async def test_an_ambiguous_mail_is_left_to_an_operator_where_that_is_wanted(mak
     office = make_office(resend=False)
     await office.take(event())
     lease = await leased(office)
-    await office.mails.transmitting(lease, rendered=b"the bytes", message_id="<1@shop.example>")
+    await office.mails.transmitting(lease, rendered=b"the bytes", message_id="<1@shop.example>", to=ADDRESS)
 
     assert await office.mails.mark(lease, Unknown("dropped"), pause_s=0) == "ambiguous"
 
@@ -310,7 +316,7 @@ async def test_after_the_end_no_text_address_or_token_is_kept(make_office: MakeO
     office = make_office()
     await office.take(event("a secret", to=(customer(guest_token="a-guest-token"),)))
     lease = await leased(office)
-    await office.mails.transmitting(lease, rendered=b"a secret", message_id="<1@shop.example>")
+    await office.mails.transmitting(lease, rendered=b"a secret", message_id="<1@shop.example>", to=ADDRESS)
 
     await office.mails.mark(lease, Sent("250 OK"), pause_s=0)
 
@@ -330,7 +336,9 @@ async def test_a_text_taken_out_leaves_every_unsent_mail_and_a_leased_one_is_tak
 
     assert await office.mails.redact(order_id="1042", message_id=entry.data.entry.id) == 1
 
-    assert not await office.mails.transmitting(lease, rendered=b"a card number", message_id="<1@shop.example>")
+    assert not await office.mails.transmitting(
+        lease, rendered=b"a card number", message_id="<1@shop.example>", to=ADDRESS
+    )
     document = await office.the_document()
     assert (document["state"], document["entries"][0]["text"]) == ("pending", None)
 
@@ -339,7 +347,7 @@ async def test_a_text_taken_out_of_a_mail_that_may_have_left_is_not_sent_again(m
     office, entry = make_office(), event("a card number")
     await office.take(entry)
     lease = await leased(office)
-    await office.mails.transmitting(lease, rendered=b"a card number", message_id="<1@shop.example>")
+    await office.mails.transmitting(lease, rendered=b"a card number", message_id="<1@shop.example>", to=ADDRESS)
 
     await office.mails.redact(order_id="1042", message_id=entry.data.entry.id)
     assert await office.mails.mark(lease, Unknown("dropped"), pause_s=0) == "pending"

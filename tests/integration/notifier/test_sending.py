@@ -96,13 +96,30 @@ async def test_a_text_that_was_taken_out_meanwhile_is_not_mailed(make_office: Ma
     await office.known.taken_out(
         TextTakenOut(order_id="1042", customer_id="c-7", seller_id="s-1", message_id=entry.data.entry.id, seq=1)
     )
-    await office.take(entry)
+    await office.take(entry, event("It left yesterday.", seq=2))
 
     office.sender.start()
 
     await smtp.wait_for(1)
     assert "4111" not in body(smtp)
-    assert "This text was removed." in body(smtp)
+    assert "This text was removed." not in body(smtp)
+    assert smtp.mails[0].message["Subject"] == "New message about your order 1042"
+
+
+async def test_a_mail_that_would_tell_of_nothing_but_a_text_that_was_taken_out_is_not_sent(
+    make_office: MakeOffice, smtp: SmtpServer
+) -> None:
+    office, entry = make_office(), event("4111 1111 1111 1111")
+    await office.take(entry)
+    await office.known.taken_out(
+        TextTakenOut(order_id="1042", customer_id="c-7", seller_id="s-1", message_id=entry.data.entry.id, seq=1)
+    )
+
+    office.sender.start()
+
+    await office.reaches("skipped")
+    assert (await office.the_document())["history"][-1]["why"] == "redacted"
+    assert smtp.received == []
 
 
 async def test_a_dispute_step_goes_at_once_with_what_was_waiting(make_office: MakeOffice, smtp: SmtpServer) -> None:

@@ -2,9 +2,10 @@
 
 import pytest
 
-from services.notifier.contents import Knowledge, left_to_tell
-from shared.events import ChoicesMade
-from tests.unit.notifier.making import event, mail
+from services.notifier.contents import Knowledge, Mail, Moved, Nothing, Plan, left_to_tell, plan, recipient_now
+from shared.contracts.contacts import order_version
+from shared.events import ChoicesMade, ContactData
+from tests.unit.notifier.making import customer, event, mail, order
 
 BURST = mail(event("second", seq=2), event("opened", seq=3, kind="dispute_opened"), event("first", seq=1))
 
@@ -44,12 +45,85 @@ def test_nothing_where_the_unread_rest_was_switched_off() -> None:
     assert left_to_tell(BURST, Knowledge(read_up_to=2, choices=choices(disputes=False))) == "switched_off"
 
 
-@pytest.mark.parametrize("taken_out", [0, 1, 2])
-def test_a_text_that_was_taken_out_is_not_told(taken_out: int) -> None:
-    entry = BURST.entries[taken_out]
+@pytest.mark.parametrize("taken_out", ["first", "second"])
+def test_a_message_that_was_taken_out_is_not_told(taken_out: str) -> None:
+    gone = frozenset(entry.id for entry in BURST.entries if entry.text == taken_out)
 
-    left = left_to_tell(BURST, Knowledge(redacted=frozenset({entry.id})))
+    assert told(Knowledge(redacted=gone)) == [text for text in ("first", "second", "opened") if text != taken_out]
 
-    assert not isinstance(left, str)
-    assert [(one.text, one.redacted) for one in left if one.id == entry.id] == [(None, True)]
-    assert all(one.text for one in left if one.id != entry.id)
+
+def test_a_disputes_step_is_told_also_when_its_text_was_taken_out() -> None:
+    opened = frozenset(entry.id for entry in BURST.entries if entry.kind == "dispute_opened")
+
+    left = left_to_tell(BURST, Knowledge(redacted=opened))
+
+    assert isinstance(left, tuple)
+    assert [(entry.text, entry.redacted) for entry in left] == [("first", False), ("second", False), (None, True)]
+
+
+def test_nothing_where_all_that_was_unread_was_taken_out() -> None:
+    burst = mail(event("first", seq=1), event("second", seq=2))
+    gone = frozenset({burst.entries[1].id})
+
+    assert left_to_tell(burst, Knowledge(read_up_to=1, redacted=gone)) == "redacted"
+
+
+def contact(version: int, *, email: str | None = "new@example.com", guest: bool = False) -> ContactData:
+    return ContactData(
+        thread_id="1042",
+        role="customer",
+        person="customer:c-7",
+        version=order_version(version),
+        name="Mara M. Moser",
+        email=email,
+        locale="de",
+        guest=guest,
+    )
+
+
+def addressed(version: int, *, guest_token: str | None = None) -> Mail:
+    recipient = customer(guest_token=guest_token).model_copy(update={"version": order_version(version)})
+    return mail(recipient=recipient)
+
+
+@pytest.mark.parametrize(("said", "since", "wins"), [(3, 4, True), (9, 10, True), (4, 3, False), (4, 4, False)])
+def test_of_two_addresses_the_one_with_the_greater_version_counts(said: int, since: int, wins: bool) -> None:
+    recipient = recipient_now(addressed(said), contact(since))
+
+    assert recipient is not None
+    expected = ("Mara M. Moser", "new@example.com", "de") if wins else ("Mara Moser", "mara@example.com", "en")
+    assert (recipient.name, recipient.email, recipient.locale) == expected
+
+
+def test_a_snapshot_that_replaced_one_of_its_own_version_is_the_newer_one() -> None:
+    assert order_version(3) < order_version(3, 1) < order_version(3, 10) < order_version(4) < order_version(2**53)
+
+
+def test_an_address_of_the_release_before_has_the_version_of_its_order() -> None:
+    recipient = recipient_now(mail(event(about=order(version=5))), contact(5))
+    assert recipient is not None
+    assert recipient.email == "mara@example.com"
+
+    recipient = recipient_now(mail(event(about=order(version=5))), contact(6))
+    assert recipient is not None
+    assert recipient.email == "new@example.com"
+
+
+def test_without_an_address_there_is_nothing_to_send() -> None:
+    assert plan(addressed(3), Knowledge(contact=contact(4, email=None))) == Nothing("erased")
+
+
+def test_whoever_is_no_guest_any_more_gets_no_guests_link() -> None:
+    becomes_account = recipient_now(addressed(3, guest_token="t"), contact(4))
+    stays_guest = recipient_now(addressed(3, guest_token="t"), contact(4, guest=True))
+
+    assert becomes_account is not None
+    assert stays_guest is not None
+    assert (becomes_account.guest_token, stays_guest.guest_token) == (None, "t")
+
+
+def test_what_may_have_arrived_goes_to_no_other_address() -> None:
+    doubtful = addressed(3).model_copy(update={"ambiguities": 1, "transmitted_to": "mara@example.com"})
+
+    assert isinstance(plan(doubtful, Knowledge()), Plan)
+    assert plan(doubtful, Knowledge(contact=contact(4))) == Moved()

@@ -179,6 +179,19 @@ def test_reply_to_is_a_setting() -> None:
     assert read(mail(), by=renderer(reply_to="Desk <desk@shop.example>"))["Reply-To"] == "Desk <desk@shop.example>"
 
 
+@pytest.mark.parametrize("language", sorted(LANGUAGES))
+def test_where_replies_are_read_no_mail_says_that_they_are_not(language: str) -> None:
+    said = LANGUAGES[language].no_reply
+    recipient = customer(locale=language)
+    unread = read(mail(recipient=recipient), locale=language)
+    answered = read(mail(recipient=recipient), locale=language, by=renderer(reply_to="Desk <desk@shop.example>"))
+
+    for kind in ("plain", "html"):
+        assert said in part(unread, kind).replace("&#39;", "'")
+        assert said not in part(answered, kind).replace("&#39;", "'")
+    assert part(answered, "plain").startswith(LANGUAGES[language].greeting.format(name=recipient.name))
+
+
 def test_a_redacted_text_is_said_to_be_removed() -> None:
     message = read(mail(event(None)))
 
