@@ -94,12 +94,15 @@ def problem(code: ProblemCode, detail: str, **members: Any) -> Problem:
 
 
 class ProblemError(Exception):
-    """Raised anywhere below a route or a decision; becomes its problem document in one place."""
+    """Raised anywhere below a route or a decision; becomes its problem document in one place. `headers` go with it over HTTP."""
 
-    def __init__(self, problem: Problem, *, retry_after_s: int | None = None) -> None:
+    def __init__(
+        self, problem: Problem, *, retry_after_s: int | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(problem.detail)
         self.problem = problem
         self.retry_after_s = retry_after_s
+        self.headers = headers or {}
 
 
 def refuse(code: ProblemCode, detail: str, **members: Any) -> ProblemError:

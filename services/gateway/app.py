@@ -12,11 +12,12 @@ from typing import Final
 import aiohttp
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
-from starlette.middleware.cors import CORSMiddleware
 
 from services.gateway import docs_page, openapi, page_files, problems, threads
 from services.gateway.command_ids import CommandIds
 from services.gateway.commands import MAX_IN_FLIGHT, Commands
+from services.gateway.conditional import NotModified
+from services.gateway.cors import Cors
 from services.gateway.frame import Frame
 from services.gateway.limits import WriteLimits
 from services.gateway.live.clients import Clients
@@ -31,6 +32,7 @@ from services.gateway.settings import GatewaySettings
 from services.gateway.short_way import Layer, ShortWay
 from services.gateway.threads import Threads
 from shared import jwks, probes, process, traces
+from shared.head_requests import HeadAsGet
 from shared.losses import end, in_background
 from shared.pipeline import PipelinePublisher
 from shared.probes import Check, Probes
@@ -40,17 +42,6 @@ from shared.verify import Topology
 
 FIRST_CONNECTION_LIMIT_S: Final = 2.0
 ROUTERS: Final = (orders, thread_routes, disputes, marks, persons, live, links)
-EXPOSED: Final = ("ETag", "Location", "Preference-Applied", "Retry-After", "WWW-Authenticate", "X-Request-Id")
-ACCEPTED: Final = (
-    "Authorization",
-    "Content-Type",
-    "Idempotency-Key",
-    "If-Match",
-    "Last-Event-ID",
-    "Prefer",
-    "traceparent",
-    "X-Request-Id",
-)
 
 
 def undressed() -> FastAPI:
@@ -165,21 +156,13 @@ def _dress(app: FastAPI, figures: Figures, ready: Probes) -> None:
 
 def _add_outer_layers(app: ShortWay, settings: GatewaySettings, figures: Figures) -> None:
     """The last one added is the outermost, here and on the short way."""
-    layers: list[Layer] = []
-    if settings.origins:
-        layers.append(
-            functools.partial(
-                CORSMiddleware,
-                allow_origins=settings.origins,
-                allow_methods=("GET", "POST", "PUT", "DELETE"),
-                allow_headers=ACCEPTED,
-                expose_headers=EXPOSED,
-                max_age=3_600,
-            )
-        )
+    cors = functools.partial(Cors, origins=settings.origins) if settings.origins else None
+    layers: list[Layer] = [HeadAsGet, NotModified]
+    if cors is not None:
+        layers.append(cors)
     if traces.is_on():
         layers.append(functools.partial(traces.Requests, route=traces.route_of))
-    layers.append(functools.partial(Frame, figures=figures))
+    layers.append(functools.partial(Frame, figures=figures, cors=cors))
     for layer in layers:
         app.add_middleware(layer)
     app.open_short_way(layers)

@@ -5,6 +5,7 @@ from typing import Annotated, Final
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from services.gateway import problems
 from shared.errors import refuse
 from shared.tokens import CheckedTokens, SignedIn
 
@@ -20,8 +21,10 @@ async def bearer_token(
     request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)]
 ) -> str:
     """The token as it was sent. One that stands anywhere else than in the one Authorization header does not count."""
-    if credentials is None or len(request.headers.getlist("authorization")) != 1:
-        raise refuse("unauthenticated", "Send your token in the header: Authorization: Bearer <token>.")
+    if len(request.headers.getlist("authorization")) > 1:
+        raise refuse("unauthenticated", "Send one Authorization header: Bearer <token>.")
+    if credentials is None:
+        raise problems.without_token("Send your token in the header: Authorization: Bearer <token>.")
     return credentials.credentials
 
 

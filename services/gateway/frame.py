@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import structlog
@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from services.gateway import heads, problems
 from services.gateway.metrics import Figures
 from shared import logs
-from shared.errors import problem
+from shared.errors import Problem, problem
 
 log = structlog.get_logger(__name__)
 
@@ -29,15 +29,20 @@ ALWAYS: Final = (
     (b"content-security-policy", POLICY.encode()),
 )
 
+KNOWN_VERSIONS: Final = ("1.0", "1.1")
+
 Header = tuple[bytes, bytes]
 Headers = Iterable[Header]
 
 
 class Frame:
-    """The outermost layer, in bare ASGI: it must not buffer live connections. A route may set its own of the headers."""
+    """The outermost layer, in bare ASGI: it must not buffer live connections. A route may set its own of the headers.
 
-    def __init__(self, app: ASGIApp, *, figures: Figures) -> None:
-        self._app, self._figures = app, figures
+    What it refuses itself goes through `cors` too: a page would else see a broken network where it is told what is wrong.
+    """
+
+    def __init__(self, app: ASGIApp, *, figures: Figures, cors: Callable[[ASGIApp], ASGIApp] | None = None) -> None:
+        self._app, self._figures, self._cors = app, figures, cors
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -63,7 +68,7 @@ class Frame:
             self._figures.problems.labels(code="internal").inc()
             if not started:
                 said = f"Something went wrong on our side. Say this when you report it: {request_id}."
-                await problems.answer(problem("internal", said))(scope, receive, send_framed)
+                await self._say(problem("internal", said), scope, receive, send_framed)
         return None
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -71,7 +76,11 @@ class Frame:
         if refusal is None:
             return await self._app(scope, receive, send)
         status, said = refusal
-        return await problems.answer(problems.http_problem(status, said))(scope, receive, send)
+        return await self._say(problems.http_problem(status, said), scope, receive, send)
+
+    async def _say(self, problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
+        answer: ASGIApp = problems.answer(problem)
+        await (answer if self._cors is None else self._cors(answer))(scope, receive, send)
 
 
 def _refusal(scope: Scope) -> tuple[int, str] | None:
@@ -79,6 +88,11 @@ def _refusal(scope: Scope) -> tuple[int, str] | None:
         return 414, f"The path may have {MAX_PATH_BYTES} bytes, the query {heads.MAX_QUERY_BYTES}."
     if sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEADERS_BYTES:
         return 431, f"The headers may have {MAX_HEADERS_BYTES} bytes."
+    codings = b",".join(value for name, value in scope["headers"] if name == b"transfer-encoding")
+    if codings and codings.strip().lower() != b"chunked":
+        return 501, "Send the body as it is or with Transfer-Encoding: chunked; no other coding is understood here."
+    if scope.get("http_version", "1.1") not in KNOWN_VERSIONS:
+        return 505, "Ask with HTTP/1.1."
     return None
 
 

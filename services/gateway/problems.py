@@ -16,6 +16,7 @@ from shared.errors import PROBLEM_MEDIA_TYPE, FieldError, Problem, ProblemError,
 log = structlog.get_logger(__name__)
 
 MAX_FIELD_ERRORS = 20
+CHALLENGE = 'Bearer realm="parley"'
 
 # What HTTP itself can refuse, beyond the codes that all services share.
 HTTP_CODES: Mapping[int, tuple[str, str]] = {
@@ -25,6 +26,8 @@ HTTP_CODES: Mapping[int, tuple[str, str]] = {
     414: ("address_too_long", "The address is too long"),
     415: ("unsupported_media_type", "The body must be JSON"),
     431: ("headers_too_large", "The headers are too large"),
+    501: ("not_implemented", "That is not understood here"),
+    505: ("http_version_not_supported", "That version of HTTP is not spoken here"),
 }
 
 
@@ -35,10 +38,10 @@ def http_problem(status: int, detail: str) -> Problem:
 
 
 def answer(problem: Problem, *, headers: Mapping[str, str] | None = None) -> Response:
-    """The document as an HTTP answer; a 401 says which scheme to use."""
+    """The document as an HTTP answer; a 401 says which scheme to use, and that the token is no good unless it says otherwise."""
     said = dict(headers or {})
     if problem.status == HTTPStatus.UNAUTHORIZED:
-        said.setdefault("WWW-Authenticate", 'Bearer realm="parley", error="invalid_token"')
+        said.setdefault("WWW-Authenticate", f'{CHALLENGE}, error="invalid_token"')
     body = problem.model_dump_json(exclude_none=True)
     return Response(body, status_code=problem.status, media_type=PROBLEM_MEDIA_TYPE, headers=said)
 
@@ -47,7 +50,12 @@ def answer_error(error: ProblemError, figures: Figures) -> Response:
     """The problem that was raised, as an HTTP answer, and counted."""
     figures.problems.labels(code=error.problem.code).inc()
     retry = {} if error.retry_after_s is None else {"Retry-After": str(error.retry_after_s)}
-    return answer(error.problem, headers=retry)
+    return answer(error.problem, headers=retry | dict(error.headers))
+
+
+def without_token(detail: str) -> ProblemError:
+    """401 for a request that brought no bearer token: nothing is wrong with one, so no error code is said (RFC 6750, 3.1)."""
+    return ProblemError(problem("unauthenticated", detail), headers={"WWW-Authenticate": CHALLENGE})
 
 
 def unavailable(detail: str, *, retry_after_s: int = 1, **members: Any) -> ProblemError:
@@ -109,6 +117,8 @@ class MethodsOf:
         for template, operations in self._app.openapi()["paths"].items():
             if _fits(template.strip("/").split("/"), asked):
                 found |= {method.upper() for method in operations if method != "parameters"}
+        if "GET" in found:
+            found.add("HEAD")
         return sorted(found)
 
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from services.gateway import problems
 from services.gateway.metrics import Figures
-from shared import traces
+from shared import etags, traces
 from shared.errors import PROBLEM_MEDIA_TYPE, ProblemError
 
 log = structlog.get_logger(__name__)
@@ -103,6 +103,8 @@ def _passed_on(response: aiohttp.ClientResponse, body: bytes) -> Response:
         log.error("threads_answer_not_understood", status=response.status)
         raise problems.unavailable("It cannot be read at the moment. Try again soon.")
     headers = {name: response.headers[name] for name in _PASSED_ON if name in response.headers}
+    if response.status == 200:
+        headers.setdefault("etag", etags.of(body))
     if response.status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="parley", error="invalid_token"'
     return Response(body, status_code=response.status, media_type=response.content_type, headers=headers)

@@ -10,7 +10,7 @@ from services.gateway import prefer, problems
 from services.gateway.auth import SignedInCaller
 from services.gateway.command_ids import CommandIds, uuid7
 from services.gateway.prefer import Preference
-from shared import traces
+from shared import etags, traces
 from shared.callers import Caller
 from shared.errors import FieldError
 from shared.fields import OrderId
@@ -86,15 +86,30 @@ Prefer = Annotated[
         examples=["wait=10"],
     ),
 ]
-IfMatch = Annotated[
+IfMatchHeader = Annotated[
     str | None,
     Header(
         alias="If-Match",
-        max_length=100,
-        pattern=r'^("[!#-~]*"|\*)$',
-        description="The dispute's ETag as you saw it; refused with 412 where the dispute is another one by now.",
+        max_length=etags.MAX_CHARACTERS,
+        json_schema_extra={"pattern": r'^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$'},
+        description="The dispute's ETag as you saw it, or several; refused with 412 where the dispute is another one by now. A weak one never matches.",
+        examples=['"none"'],
     ),
 ]
+
+
+async def _if_match(request: Request, _first: IfMatchHeader = None) -> str | None:
+    """The tags as threads compares them. One strong tag is said as it was sent, which is all that an older release of threads understands."""
+    lines = request.headers.getlist("if-match")
+    if not lines:
+        return None
+    tags = etags.read(", ".join(lines))
+    if tags is None:
+        raise problems.invalid_fields([FieldError(field="If-Match", message="must be * or a list of entity tags")])
+    return ", ".join(tags)
+
+
+IfMatch = Annotated[str | None, Depends(_if_match)]
 
 
 async def _write(

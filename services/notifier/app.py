@@ -31,6 +31,7 @@ from services.notifier.smtp import Server
 from services.notifier.subscription import Subscription
 from shared import mongo, probes, process, schema
 from shared.delivery import Settler
+from shared.head_requests import HeadAsGet
 from shared.losses import end, in_background
 from shared.mongo import Document, is_away
 from shared.publishing import Publisher
@@ -217,4 +218,5 @@ def build(settings: Settings) -> FastAPI:
 
     app = FastAPI(title="Parley notifier", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(probes.routes(probes.Probes(checks), registry))
+    app.add_middleware(HeadAsGet)
     return app

@@ -37,6 +37,7 @@ from services.threads.sweeper import Sweeper
 from services.threads.writer import Writer
 from shared import jwks, probes, process, schema, topology, traces
 from shared.groups import GroupPublisher
+from shared.head_requests import HeadAsGet
 from shared.losses import end, in_background
 from shared.mongo import Database, connect, database, is_away
 from shared.probes import Check, Probes
@@ -112,6 +113,7 @@ def build(settings: Settings) -> FastAPI:
 
     app = FastAPI(title="Parley threads", lifespan=lifespan, docs_url=None, redoc_url=None)
     install_problem_handlers(app)
+    app.add_middleware(HeadAsGet)
     app.include_router(probes.routes(_probes(settings, store, worker), registry))
     if "api" in settings.role_set:
         secret = settings.link_secret.get_secret_value()

@@ -4,6 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
+from shared import etags
 from shared.callers import Author
 from shared.errors import ProblemError, refuse
 from shared.events import Dispute
@@ -38,8 +39,8 @@ def state_of(dispute: Dispute | None) -> State:
 
 
 def require_seen(dispute: Dispute | None, expected: str | None) -> None:
-    """Raises 412 where the caller acted on another picture of the dispute than the one that stands."""
-    if expected is not None and expected != "*" and expected != dispute_etag(dispute):
+    """Raises 412 where the caller acted on another picture of the dispute than the one that stands. `expected` is an `If-Match`."""
+    if expected is not None and not etags.match_strongly(expected, dispute_etag(dispute)):
         raise refuse(
             "precondition_failed",
             "The dispute has changed since you looked. Read it again and decide anew.",

@@ -53,6 +53,15 @@ class Accepting:
             asked = query.model_dump(mode="json", exclude_unset=True, exclude_none=True)
         return Response(json.dumps([address, asked], sort_keys=True), media_type="application/json")
 
+    @property
+    def limits(self) -> "Accepting":
+        return self
+
+    def unsubscribe(self, _person: str) -> None:
+        """It is not too often."""
+
+    open_guest_session = unsubscribe
+
     can_publish = is_open = is_current = True
 
     async def is_alive(self) -> bool:

@@ -49,7 +49,7 @@ async def open_dispute(
     write: WriteRequest,
     parts: TheParts,
     dispute: Annotated[NewDispute, json_body(NewDispute)],
-    if_match: IfMatch = None,
+    if_match: IfMatch,
 ) -> Response:
     """By the customer, their guest or an administrator. Opening one that is open is the same dispute (200)."""
     caller = access.on_thread(write.caller, order_id)
@@ -71,7 +71,7 @@ async def close_dispute(
     write: WriteRequest,
     parts: TheParts,
     closing: Annotated[DisputeClosing, json_body(DisputeClosing)],
-    if_match: IfMatch = None,
+    if_match: IfMatch,
 ) -> Response:
     """By the customer, their guest or an administrator. 409 where none is open; 412 where it is not the one in `If-Match`."""
     caller = access.on_thread(write.caller, order_id)

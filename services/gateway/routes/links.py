@@ -9,7 +9,7 @@ import jwt
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
-from services.gateway import bodies, described
+from services.gateway import bodies, described, problems
 from services.gateway.bodies import json_body_of_anyone
 from services.gateway.parts import Parts, TheParts
 from services.gateway.requests import GuestLink
@@ -58,7 +58,7 @@ async def open_guest_session(parts: TheParts, link: Annotated[GuestLink, json_bo
         parts.commands.limits.open_guest_session(order_id)
         access_token = tokens.mint_guest_session(claims, secret=secret, now=time.time())
     except (jwt.InvalidTokenError, KeyError, ValueError):
-        raise refuse("unauthenticated", "The link is not valid any more. Take the one in the newest mail.") from None
+        raise problems.without_token("The link is not valid any more. Take the one in the newest mail.") from None
     session = GuestSession(access_token=access_token, expires_in=tokens.GUEST_SESSION_LIFE_S, order_id=order_id)
     return JSONResponse(session.model_dump(), status_code=201)
 

@@ -129,7 +129,7 @@ async def test_whatever_goes_wrong_is_a_problem_document(
 
 
 async def test_a_405_names_every_method_of_the_address(api: Api) -> None:
-    assert (await api.call("DELETE", "/v1/orders/1042/messages")).headers["Allow"] == "GET, POST"
+    assert (await api.call("DELETE", "/v1/orders/1042/messages")).headers["Allow"] == "GET, HEAD, POST"
     assert (await api.call("POST", "/v1/orders/1042/watch")).headers["Allow"] == "DELETE, PUT"
 
 
