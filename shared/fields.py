@@ -1,7 +1,7 @@
 """Field types that every contract is made of, with the limits that the documentation states."""
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
@@ -43,6 +43,15 @@ def _address(value: str) -> str:
     local, at, domain = value.rpartition("@")
     if not at or not local or not domain or re.search(r"[\s<>,;:\"()\[\]\\]", value):
         raise ValueError("must be an e-mail address like name@example.com")
+    return value
+
+
+def _within_the_calendar(value: datetime) -> datetime:
+    """A moment is kept, compared and shown in UTC, so it must be within the calendar there (MongoDB's and Python's: years 1 to 9999)."""
+    try:
+        value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("must be within the years 0001 to 9999 in UTC") from None
     return value
 
 
@@ -94,7 +103,7 @@ WebAddress = Annotated[
     AfterValidator(_one_line),
 ]
 Seq = Annotated[int, Field(ge=0, le=MAX_EXACT_INTEGER), WholeNumber]
-Moment = AwareDatetime
+Moment = Annotated[AwareDatetime, AfterValidator(_within_the_calendar)]
 
 Side = Literal["customer", "seller", "shop"]
 """Who stands behind an entry, and whose inbox a thread is in: the customer, the seller (all its logins), the shop's staff."""
@@ -122,5 +131,5 @@ def iso(moment: datetime) -> str:
 
 
 def in_milliseconds(moment: datetime) -> datetime:
-    """The moment in MongoDB's precision, so that what is stored reads back as it was decided."""
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+    """The moment as MongoDB keeps it, in UTC and milliseconds, so that what is stored reads back as it was decided."""
+    return moment.astimezone(UTC).replace(microsecond=moment.microsecond // 1000 * 1000)

@@ -1,8 +1,12 @@
 """MongoDB as the services use it: writes acknowledged by a majority with their journal, reads of what a majority has, limits on every wait."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
+import bson
+from bson.codec_options import CodecOptions, DatetimeConversion
 from pymongo import AsyncMongoClient, ReadPreference, WriteConcern
+from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import (
     AutoReconnect,
@@ -55,6 +59,18 @@ def is_away(error: Exception) -> bool:
         codes = {each["code"] for each in error.details["writeErrors"]}
         return bool(error.details["writeConcernErrors"]) or not codes.isdisjoint(_AWAY_CODES)
     return isinstance(error, MONGO_AWAY) or (isinstance(error, OperationFailure) and error.code in _AWAY_CODES)
+
+
+def require_storable(*documents: Mapping[str, Any]) -> None:
+    """Raises what the driver would raise at the write (a date or number out of range, a document that is none), before anything is written."""
+    for document in documents:
+        bson.encode(document)
+
+
+def leniently(collection: AsyncCollection[Document]) -> AsyncCollection[Document]:
+    """The collection for a tool that reads all of it: a date that no `datetime` can hold is a `DatetimeMS` there, and stops nothing."""
+    options: CodecOptions[Document] = CodecOptions(tz_aware=True, datetime_conversion=DatetimeConversion.DATETIME_AUTO)
+    return collection.with_options(codec_options=options)
 
 
 def connect(url: str, *, name: str) -> AsyncMongoClient[Document]:

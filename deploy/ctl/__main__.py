@@ -69,7 +69,7 @@ async def _stores(asked: argparse.Namespace, threads: Database, notifier: Databa
         case "unfinished":
             return await _unfinished(threads)
         case "rebuild":
-            _say(f"rebuilt {await rebuild.rebuild(threads)} threads")
+            return await _rebuild(threads)
         case "mails":
             return await _mails(asked, notifier)
         case "trace":
@@ -77,6 +77,14 @@ async def _stores(asked: argparse.Namespace, threads: Database, notifier: Databa
         case "audit":
             return await _audit(threads)
     return 0
+
+
+async def _rebuild(threads: Database) -> int:
+    """Exit status 1 where a document could not be read; its thread is left as it stands, and all others are made anew."""
+    rebuilt = await rebuild.rebuild(threads)
+    _say(*(f"{each.order_id}: {each.what}" for each in rebuilt.unreadable))
+    _say(f"rebuilt {rebuilt.threads} threads, {len(rebuilt.unreadable)} documents could not be read")
+    return 1 if rebuilt.unreadable else 0
 
 
 async def _unfinished(threads: Database) -> int:

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from email.headerregistry import Address
 from email.utils import format_datetime, parseaddr
@@ -255,9 +255,17 @@ def _money(amount: str, currency: str, babel: Locale) -> str:
 
 @lru_cache(maxsize=MOMENTS_KEPT)
 def _moment(moment: datetime, babel: Locale, time_zone: tzinfo) -> str:
-    local = moment.astimezone(time_zone)
+    local = _in_zone(moment, time_zone)
     date, time = format_date(local, "medium", locale=babel), format_time(local, "short", locale=babel)
     return f"{date}, {time} {local.tzname()}"
+
+
+def _in_zone(moment: datetime, time_zone: tzinfo) -> datetime:
+    """At the ends of the calendar, where the zone's own date would be before the year 1 or after 9999, the moment stays in UTC."""
+    try:
+        return moment.astimezone(time_zone)
+    except OverflowError:
+        return moment.astimezone(UTC)
 
 
 @lru_cache(maxsize=256)

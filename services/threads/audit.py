@@ -9,7 +9,7 @@ from pymongo import ASCENDING
 
 from services.threads import rebuild
 from services.threads.thread import SIDES
-from shared.mongo import Database, Document
+from shared.mongo import Database, Document, leniently
 
 LEFT_BEHIND_AFTER: Final = timedelta(seconds=30)
 
@@ -37,23 +37,33 @@ async def audit(database: Database, *, now: datetime) -> Audited:
     entries, threads = 0, 0
     async for order_id, log in _logs(database):
         entries, threads = entries + len(log), threads + 1
-        findings += [Finding(order_id, what) for what in check_log(log, now=now)]
-        if await database["orders"].find_one({"_id": order_id}, {"_id": 1}) is None:
+        findings += [Finding(order_id, what) for what in _checked(log, now=now)]
+        if await leniently(database["orders"]).find_one({"_id": order_id}, {"_id": 1}) is None:
             findings.append(Finding(order_id, "entries of an order that is not known"))
-    findings += [Finding(each, "the projection differs from a rebuild") for each in await rebuild.differences(database)]
+    different = await rebuild.differences(database)
+    findings += [Finding(each.order_id, each.what) for each in different.unreadable]
+    findings += [Finding(each, "the projection differs from a rebuild") for each in different.orders]
     return Audited(entries, threads, findings)
 
 
 async def _logs(database: Database) -> AsyncIterator[tuple[str, list[Document]]]:
     """Each thread's entries in the order of `seq`; a thread fits in memory."""
     log: list[Document] = []
-    async for entry in database["entries"].find().sort([("order_id", ASCENDING), ("seq", ASCENDING)]):
-        if log and log[0]["order_id"] != entry["order_id"]:
-            yield log[0]["order_id"], log
+    async for entry in leniently(database["entries"]).find().sort([("order_id", ASCENDING), ("seq", ASCENDING)]):
+        if log and log[0].get("order_id") != entry.get("order_id"):
+            yield str(log[0].get("order_id")), log
             log = []
         log.append(entry)
     if log:
-        yield log[0]["order_id"], log
+        yield str(log[0].get("order_id")), log
+
+
+def _checked(log: Sequence[Document], *, now: datetime) -> list[str]:
+    """What is wrong with one thread's log; one that cannot even be read is named, and the others are checked all the same."""
+    try:
+        return check_log(log, now=now)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        return [f"its log cannot be read: {type(error).__name__} {error}"]
 
 
 def check_log(log: Sequence[Document], *, now: datetime) -> list[str]:

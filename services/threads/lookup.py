@@ -10,7 +10,7 @@ from typing import Any
 
 from services.threads.access import Parties
 from services.threads.entries import newest_seqs_stages, read_entry
-from services.threads.orders import PARTIES, parties_of
+from services.threads.orders import PARTIES, can_be_shown, parties_of
 from services.threads.outcomes import Outcome, counting, read_outcome
 from services.threads.people import read_watcher, watching
 from services.threads.recipients import Watcher
@@ -21,7 +21,7 @@ from shared.mongo import Database, Document
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What is known of commands, by id, and of orders, by order id; what is unknown is missing. `seqs` are those of newest entries."""
+    """What is known of commands, by id, and of orders, by order id; what is unknown (or an order that cannot be shown) is missing. `seqs` are those of newest entries."""
 
     entries: dict[str, Entry] = field(default_factory=dict)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
@@ -77,7 +77,8 @@ def _sort_in(document: Document, found: Found) -> None:
         case "outcome":
             found.outcomes[one["_id"]] = read_outcome(one)
         case "order":
-            found.parties[one["_id"]] = parties_of(one)
+            if can_be_shown(one):
+                found.parties[one["_id"]] = parties_of(one)
         case "newest":
             found.seqs[one["_id"]] = one["seq"]
         case "watch":

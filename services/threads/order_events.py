@@ -11,15 +11,15 @@ from faststream.rabbit import Channel, RabbitBroker, RabbitQueue
 from faststream.rabbit.annotations import RabbitMessage
 
 from services.threads import order_versions
-from services.threads.orders import Orders
-from services.threads.projection import Projection
+from services.threads.orders import Orders, document_of
+from services.threads.projection import Projection, order_update
 from shared import topology
 from shared.connections import CONNECT_LIMIT_S, RECONNECT_S, with_options
 from shared.delivery import Settler, WorkQueue, original_publisher
 from shared.envelope import read
 from shared.losses import NO_CONNECTION, loss_is_an_error
-from shared.mongo import is_away
-from shared.orders import ORDER_EVENT, OrderEvent
+from shared.mongo import is_away, require_storable
+from shared.orders import ORDER_EVENT, OrderEvent, OrderSnapshot
 from shared.publishing import Publisher
 
 log = structlog.get_logger(__name__)
@@ -41,7 +41,11 @@ class OrderEvents:
     async def handle(self, message: AbstractIncomingMessage) -> None:
         """Raises CannotProcess for what is no order event, and for a snapshot that contradicts the one that stands."""
         event = read(ORDER_EVENT, message.body)
-        snapshot, source_time = event.data, _source_time_of(event, message)
+        await self.take(event.data, source_time=_source_time_of(event, message))
+
+    async def take(self, snapshot: OrderSnapshot, *, source_time: str | None = None) -> None:
+        """All of it or nothing: every document that the snapshot makes can be stored before the first one is."""
+        require_storable(document_of(snapshot, source_time), *order_update(snapshot, source_time))
         if (await self._orders.keep(snapshot, source_time=source_time)).stands:
             await self._projection.write_order(snapshot, source_time=source_time)
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 import structlog
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pymongo.errors import DuplicateKeyError
 
 from services.threads import order_versions
@@ -13,7 +14,7 @@ from services.threads.access import Parties
 from services.threads.order_versions import Snapshot
 from services.threads.recent import Recent
 from services.threads.recipients import Addressee, parties_by_mail
-from shared.fields import OrderId
+from shared.fields import Moment, OrderId
 from shared.logs import logged
 from shared.mongo import Database, Document
 from shared.orders import OrderSnapshot
@@ -22,7 +23,15 @@ log = structlog.get_logger(__name__)
 
 ITEMS_IN_A_MAIL: Final = 5
 KEPT_FOR_MAIL: Final = 2_000
-PARTIES: Final[Document] = {"customer_id": 1, "seller_id": 1, "guest": 1, "version": 1, "digest": 1}
+PARTIES: Final[Document] = {
+    "customer_id": 1,
+    "seller_id": 1,
+    "guest": 1,
+    "version": 1,
+    "digest": 1,
+    "snapshot.placed_at": 1,
+}
+MOMENT: Final[TypeAdapter[datetime]] = TypeAdapter(Moment)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +69,7 @@ class Orders:
 
         Raises OrderRefused where the same version has other content and no newer source time, or the order would change hands.
         """
-        new = _document(snapshot, source_time)
+        new = document_of(snapshot, source_time)
         while True:
             stored = await self._orders.find_one({"_id": snapshot.order_id}, {"snapshot": 0})
             if stored is None:
@@ -89,9 +98,9 @@ class Orders:
         return _read(stored)
 
     async def parties(self, order_ids: Sequence[OrderId]) -> dict[OrderId, Parties]:
-        """Whose orders these are; one that is unknown is missing."""
-        found = self._orders.find({"_id": {"$in": list(order_ids)}}, PARTIES)
-        return {document["_id"]: parties_of(document) for document in await found.to_list()}
+        """Whose orders these are; one that is unknown, or cannot be shown to anybody, is missing."""
+        found = await self._orders.find({"_id": {"$in": list(order_ids)}}, PARTIES).to_list()
+        return {document["_id"]: parties_of(document) for document in found if can_be_shown(document)}
 
     async def for_mail(self, orders: Iterable[Parties]) -> dict[OrderId, OrderForMail]:
         """The orders as a mail shows them; one that cannot be read is missing. One of the same version and digest is what was read before."""
@@ -132,6 +141,18 @@ def _for_mail(document: Document) -> OrderForMail:
     return OrderForMail.of(snapshot, document["item_count"], document["digest"])
 
 
+def can_be_shown(document: Document) -> bool:
+    """False for an order that an older release kept although its date leaves the calendar in UTC: no list and no page has it.
+
+    Nobody may write where nobody can read, so it counts as unknown until its shop publishes a version that can be shown.
+    """
+    try:
+        MOMENT.validate_python(document["snapshot"]["placed_at"])
+    except ValidationError:
+        return False
+    return True
+
+
 def parties_of(document: Document) -> Parties:
     return Parties(
         order_id=document["_id"],
@@ -143,7 +164,7 @@ def parties_of(document: Document) -> Parties:
     )
 
 
-def _document(snapshot: OrderSnapshot, source_time: str | None) -> Document:
+def document_of(snapshot: OrderSnapshot, source_time: str | None = None) -> Document:
     """As it is stored. What stands beside the content is not among it: workers of 0.1 refuse a stored order with fields of ours."""
     return {
         "_id": snapshot.order_id,

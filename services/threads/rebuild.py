@@ -1,8 +1,13 @@
-"""Makes the projection anew from orders, entries and read marks, which are the truth; and says where it differs from them."""
+"""Makes the projection anew from orders, entries and read marks, which are the truth; and says where it differs from them.
 
-from collections.abc import AsyncIterator
-from typing import Any, Final
+A document that cannot be read (an older release may have kept what this one refuses) is named, and takes no other along.
+"""
 
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+
+from pydantic import ValidationError
 from pymongo import ASCENDING, DESCENDING
 from uuid6 import uuid7
 
@@ -10,60 +15,161 @@ from services.threads.entries import read_entry
 from services.threads.indexes import INDEXES
 from services.threads.projection import InboxMark, Projection
 from services.threads.thread import Entry, State
+from shared.envelope import first_error
 from shared.fields import Side
-from shared.mongo import Database, Document
+from shared.mongo import Database, Document, is_away, leniently
 from shared.orders import OrderSnapshot
 
 LIVE: Final = "threads"
 AT_ONCE: Final = 500
 
 
-async def rebuild(database: Database) -> int:
-    """Replaces the projection by one made anew; says how many threads it has.
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """A stored order, as it is projected."""
+
+    snapshot: OrderSnapshot
+    source_time: str | None
+
+    @property
+    def order_id(self) -> str:
+        return self.snapshot.order_id
+
+
+T = TypeVar("T")
+P = TypeVar("P", _Order, Entry, InboxMark)
+Write = Callable[[Sequence[P]], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A stored document that cannot be read: of which order, and which one it is and why."""
+
+    order_id: str
+    what: str
+
+
+@dataclass(slots=True)
+class Rebuilt:
+    """How many threads were made anew; and what could not be read, whose threads were left as they stand."""
+
+    threads: int = 0
+    unreadable: list[Unreadable] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The orders whose projection is not what a rebuild makes, and what could not be read to know."""
+
+    orders: Sequence[str]
+    unreadable: Sequence[Unreadable]
+
+
+async def rebuild(database: Database) -> Rebuilt:
+    """Replaces the projection by one made anew. A thread with a document that cannot be read stays as it stands.
 
     Workers may go on meanwhile: what they projected while the new one was made is applied to it once more afterwards, and
     the guards make that harmless.
     """
     scratch = f"{LIVE}_rebuilt_{uuid7().hex}"
     await database[scratch].create_indexes(list(INDEXES[LIVE]))
-    count = await _project_all(database, scratch)
+    made = await _project_all(database, scratch)
+    await _keep_as_they_stand(database, scratch, {each.order_id for each in made.unreadable})
     await database[scratch].rename(LIVE, dropTarget=True)
     await _project_all(database, LIVE)
-    return count
+    return made
 
 
-async def differences(database: Database) -> list[str]:
-    """The orders whose projection is not what a rebuild makes. On a busy system, those that are just being written as well."""
+async def differences(database: Database) -> Difference:
+    """Where the projection is not what a rebuild makes. On a busy system, those that are just being written as well."""
     scratch = f"{LIVE}_audited_{uuid7().hex}"
     try:
-        await _project_all(database, scratch)
-        made = {document["_id"]: document async for document in database[scratch].find()}
-        found = {document["_id"]: document async for document in database[LIVE].find()}
+        rebuilt = await _project_all(database, scratch)
+        made = {document["_id"]: document async for document in leniently(database[scratch]).find()}
+        found = {document["_id"]: document async for document in leniently(database[LIVE]).find()}
     finally:
         await database[scratch].drop()
-    return sorted(order_id for order_id in made.keys() | found.keys() if made.get(order_id) != found.get(order_id))
+    unknown = {each.order_id for each in rebuilt.unreadable}
+    differing = (each for each in (made.keys() | found.keys()) - unknown if made.get(each) != found.get(each))
+    return Difference(sorted(differing), rebuilt.unreadable)
 
 
-async def _project_all(database: Database, collection: str) -> int:
-    projection = Projection(database, collection=collection)
-    count = 0
-    async for snapshots in _orders(database):
-        order_ids = [snapshot.order_id for snapshot, _ in snapshots]
-        for snapshot, source_time in snapshots:
-            await projection.write_order(snapshot, source_time=source_time)
-        await projection.write_entries(await _newest(database, order_ids))
-        marks = [mark async for mark in _marks(database, order_ids)]
-        if marks:
-            await projection.write_marks(marks)
-        count += len(snapshots)
-    return count
+async def _keep_as_they_stand(database: Database, scratch: str, order_ids: Iterable[str]) -> None:
+    async for document in leniently(database[LIVE]).find({"_id": {"$in": list(order_ids)}}):
+        await database[scratch].replace_one({"_id": document["_id"]}, document, upsert=True)
 
 
-async def _orders(database: Database) -> AsyncIterator[list[tuple[OrderSnapshot, str | None]]]:
-    """The snapshots with their source times, by batches."""
-    batch: list[tuple[OrderSnapshot, str | None]] = []
-    async for document in database["orders"].find().sort("_id", ASCENDING):
-        batch.append((OrderSnapshot.model_validate(document["snapshot"]), document.get("source_time")))
+async def _project_all(database: Database, collection: str) -> Rebuilt:
+    """Threads with something unreadable are left out."""
+    projection, rebuilt = Projection(database, collection=collection), Rebuilt()
+
+    async def write_orders(orders: Sequence[_Order]) -> None:
+        for order in orders:
+            await projection.write_order(order.snapshot, source_time=order.source_time)
+
+    async for documents in _orders(database):
+        orders, bad = _read_each(documents, _read_order, "the order")
+        order_ids = [order.order_id for order in orders]
+        entries, bad_entries = _read_each(await _newest(database, order_ids), read_entry, "its newest entry")
+        marks, bad_marks = await _marks(database, order_ids)
+        bad += bad_entries + bad_marks
+        bad += await _project(orders, write_orders, bad, "the order")
+        bad += await _project(entries, projection.write_entries, bad, "its newest entry")
+        bad += await _project(marks, projection.write_marks, bad, "a read mark")
+        rebuilt.threads += len(documents) - len({each.order_id for each in bad})
+        rebuilt.unreadable += bad
+    return rebuilt
+
+
+async def _project(parts: Sequence[P], write: Write[P], bad: Sequence[Unreadable], what: str) -> list[Unreadable]:
+    """Writes the parts of threads of which everything could be read; where that fails, one by one, to name what MongoDB refuses."""
+    left_out = {each.order_id for each in bad}
+    good = [part for part in parts if part.order_id not in left_out]
+    try:
+        if good:
+            await write(good)
+        return []
+    except Exception as error:
+        if is_away(error):
+            raise
+        if len(good) == 1:
+            return [Unreadable(good[0].order_id, f"{what} cannot be projected: {type(error).__name__}")]
+    refused: list[Unreadable] = []
+    for part in good:
+        refused += await _project([part], write, (), what)
+    return refused
+
+
+def _read_each(
+    documents: Iterable[Document], read: Callable[[Document], T], what: str
+) -> tuple[list[T], list[Unreadable]]:
+    """Those that can be read; and the others, named without what stands in them."""
+    good: list[T] = []
+    bad: list[Unreadable] = []
+    for document in documents:
+        try:
+            good.append(read(document))
+        except Exception as error:
+            order_id = str(document.get("order_id", document["_id"]))
+            bad.append(Unreadable(order_id, f"{what} cannot be read: {_why(error)}"))
+    return good, bad
+
+
+def _why(error: Exception) -> str:
+    """The field where that is known, never its value: it may be an address or a text."""
+    if isinstance(error, ValidationError):
+        return first_error(error)
+    return f"no {error}" if isinstance(error, KeyError) else type(error).__name__
+
+
+def _read_order(document: Document) -> _Order:
+    return _Order(OrderSnapshot.model_validate(document["snapshot"]), document.get("source_time"))
+
+
+async def _orders(database: Database) -> AsyncIterator[list[Document]]:
+    batch: list[Document] = []
+    async for document in leniently(database["orders"]).find().sort("_id", ASCENDING):
+        batch.append(document)
         if len(batch) == AT_ONCE:
             yield batch
             batch = []
@@ -71,24 +177,41 @@ async def _orders(database: Database) -> AsyncIterator[list[tuple[OrderSnapshot,
         yield batch
 
 
-async def _newest(database: Database, order_ids: list[str]) -> list[Entry]:
+async def _newest(database: Database, order_ids: list[str]) -> list[Document]:
     pipeline: list[dict[str, Any]] = [
         {"$match": {"order_id": {"$in": order_ids}}},
         {"$sort": {"order_id": ASCENDING, "seq": DESCENDING}},
         {"$group": {"_id": "$order_id", "newest": {"$first": "$$ROOT"}}},
     ]
-    found = await database["entries"].aggregate(pipeline, allowDiskUse=True)
-    return [read_entry(document["newest"]) async for document in found]
+    found = await leniently(database["entries"]).aggregate(pipeline, allowDiskUse=True)
+    return [document["newest"] async for document in found]
 
 
-async def _marks(database: Database, order_ids: list[str]) -> AsyncIterator[InboxMark]:
+async def _marks(database: Database, order_ids: list[str]) -> tuple[list[InboxMark], list[Unreadable]]:
     """Each inbox's newest mark, out of its persons' own ones."""
     newest: dict[tuple[str, Side], Document] = {}
-    async for read in database["reads"].find({"order_id": {"$in": order_ids}}):
+    reads = await leniently(database["reads"]).find({"order_id": {"$in": order_ids}}).to_list()
+    good, bad = _read_each(reads, _read_mark, "a read mark")
+    for read in good:
         key = (read["order_id"], read["side"])
         if key not in newest or newest[key]["stamp"] < read["stamp"]:
             newest[key] = read
+    marks = []
     for (order_id, side), read in newest.items():
-        entry = await database["entries"].find_one({"order_id": order_id, "seq": read["seq"]}, {"after": 1})
-        state = State.read(entry["after"]) if entry is not None else State()
-        yield InboxMark(order_id, side, read["stamp"], read["seq"], state.by_side[side])
+        entry = await leniently(database["entries"]).find_one(
+            {"order_id": order_id, "seq": read["seq"]}, {"order_id": 1, "after": 1}
+        )
+        states, unreadable = _read_each([entry] if entry else [], _state_after, f"entry {read['seq']}")
+        state = states[0] if states else State()
+        marks.append(InboxMark(order_id, side, read["stamp"], read["seq"], state.by_side[side]))
+        bad += unreadable
+    return marks, bad
+
+
+def _read_mark(document: Document) -> Document:
+    """The mark, if what is needed of it is there."""
+    return {name: document[name] for name in ("order_id", "side", "stamp", "seq")}
+
+
+def _state_after(entry: Document) -> State:
+    return State.read(entry["after"])

@@ -161,7 +161,8 @@ def _close(command: CloseDispute, thread: Thread, digest: str, now: datetime) ->
 def _import(command: ImportMessage, thread: Thread, digest: str, now: datetime) -> Decision:
     if command.data.caller.role != "service":
         raise not_found(thread.parties.order_id)
-    if command.data.written_at > now:
+    written_at = in_milliseconds(command.data.written_at)
+    if written_at > now:
         wrong = [{"field": "written_at", "message": "must not be in the future"}]
         raise refuse("invalid_request", "An old message was written in the past.", errors=wrong)
     if thread.seq != thread.state.imported:
@@ -176,7 +177,7 @@ def _import(command: ImportMessage, thread: Thread, digest: str, now: datetime) 
         kind="text",
         author=command.data.author,
         text=command.data.text,
-        accepted_at=in_milliseconds(command.data.written_at),
+        accepted_at=written_at,
         committed_at=now,
         digest=digest,
         after=after,

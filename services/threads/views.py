@@ -128,14 +128,14 @@ def order_summary(thread: Stored, side: Side) -> OrderSummary:
     )
 
 
-def order_details(snapshot: Stored, side: Side) -> OrderDetails:
-    """The whole snapshot as this side sees it: no address, whosever it is."""
+def order_details(thread: Stored, snapshot: Stored, side: Side) -> OrderDetails:
+    """The whole snapshot as this side sees it: no address, whosever it is. Its date is the projection's, in UTC as in every list."""
     items = snapshot["items"]
     return OrderDetails(
         order_id=snapshot["order_id"],
         version=snapshot["version"],
         status=snapshot["status"],
-        placed_at=snapshot["placed_at"],
+        placed_at=thread["order"]["placed_at"],
         url=snapshot.get("url"),
         customer=customer_view(snapshot["customer"], side),
         seller=PartyView(id=snapshot["seller"]["id"], name=snapshot["seller"]["name"]),
@@ -161,7 +161,7 @@ def order_view(
     summary = thread_summary(thread, caller, mark)
     is_open = summary.dispute is not None and summary.dispute.state == "open"
     return OrderView(
-        order=order_details(snapshot, side),
+        order=order_details(thread, snapshot, side),
         thread=summary,
         available_actions=access.available_actions(caller, parties_of(thread), dispute_open=is_open),
         watching=watching,

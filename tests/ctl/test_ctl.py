@@ -5,6 +5,7 @@ from pymongo import AsyncMongoClient
 
 from deploy.ctl.__main__ import parser, run
 from deploy.ctl.target import Target
+from services.threads.orders import document_of
 from shared import topology
 from tests.e2e.client import Clients, clients_of
 from tests.made import snapshot
@@ -80,6 +81,29 @@ async def test_a_rebuild_makes_the_lists_anew(
         assert await threads["threads"].find_one({"_id": "1042"}) == before
         assert (await ctl("audit"))[0] == 0
         assert (await clients.customer().get("/v1/threads")).body["items"][0]["order"]["order_id"] == "1042"
+
+
+async def test_an_order_that_cannot_be_read_is_named_and_stops_nothing_else(
+    running_parley: Parley, ctl: Ctl, mongo_client: AsyncMongoClient[dict[str, object]]
+) -> None:
+    threads = mongo_client[running_parley.database_names["threads"]]
+    async with clients_of(running_parley) as clients:
+        await _talked(running_parley, clients)
+        kept = document_of(snapshot("bad", version=1))
+        kept["snapshot"]["placed_at"] = "0001-01-01T00:00:00+14:00"
+        await threads["orders"].insert_one(kept)
+
+        for command in ("audit", "rebuild"):
+            status, said = await ctl(command)
+            assert (status, said.count("\n")) == (1, 2), said
+            assert said.startswith("bad: the order cannot be read: placed_at: ")
+        patient = {"Prefer": "wait=30"}
+        assert (await clients.customer().post("Who reads this?", order_id="bad", **patient)).status == 404
+        assert (await clients.customer().post("And this?", **patient)).status == 201
+
+        await clients.put_order(snapshot("bad", version=2))
+        assert (await clients.customer().post("Now somebody does", order_id="bad", **patient)).status == 201
+        assert (await ctl("rebuild"))[0] == 0
 
 
 async def test_a_dead_letter_is_shown_replayed_and_replaying_twice_changes_nothing(

@@ -5,11 +5,10 @@ from collections.abc import Mapping
 from typing import Any, Literal, assert_never
 
 import orjson
-from pydantic import AwareDatetime
 
 from shared.callers import Caller
 from shared.events import EVENT, EntryMade, MarkMoved, TextTakenOut
-from shared.fields import CommandId, Grown, OrderId, Seq
+from shared.fields import CommandId, Grown, Moment, OrderId, Seq
 from shared.queries import DisputeView, Message, dispute_view, public_author
 
 LiveKind = Literal["message.posted", "dispute.opened", "dispute.closed", "message.redacted", "thread.read"]
@@ -28,7 +27,7 @@ class LiveThread(Grown):
 
     last_seq: Seq
     dispute: DisputeView | None
-    waiting_since: AwareDatetime | None
+    waiting_since: Moment | None
 
 
 class LiveEntry(Grown):

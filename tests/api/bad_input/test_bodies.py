@@ -9,6 +9,7 @@ import pytest
 from tests.api.bad_input.places import MESSAGES, ORDER, PATH, PATIENT, assert_refused
 from tests.api.people import People, order_of
 from tests.e2e.client import Client, Clients
+from tests.extremes import MOMENTS_BEYOND
 
 NOBODYS_ID: Final = "a" * 42
 INJECTED: Final[dict[str, Any]] = {"$ne": None}
@@ -189,3 +190,18 @@ async def test_marks_of_several_threads_name_the_one_whose_end_was_passed(custom
 async def test_a_body_that_is_too_large_is_refused(customer: Client) -> None:
     answer = await customer.call("POST", MESSAGES, b'{"text": "' + b"x" * 200_000 + b'"}')
     assert (answer.status, answer.problem) == (413, "too_large")
+
+
+@pytest.mark.parametrize("moment", MOMENTS_BEYOND)
+async def test_a_moment_beyond_the_calendar_in_utc_is_refused_with_its_field(api: Clients, moment: str) -> None:
+    service = api.service()
+    order = {**ORDER_BODY, "placed_at": moment}
+    assert_refused(await service.call("PUT", "/v1/orders/4000", order), name="placed_at")
+    old = {
+        "external_id": moment,
+        "author": {"side": "customer", "id": "c-7", "name": "Ada"},
+        "text": "Old",
+        "written_at": moment,
+    }
+    assert_refused(await service.call("POST", f"{MESSAGES}/import", old, **PATIENT), name="written_at")
+    assert (await api.admin().get("/v1/orders/4000")).status == 404

@@ -190,7 +190,7 @@ def closes_a_closed_dispute() -> None:
 
 
 def lets_an_older_order_win() -> None:
-    document = orders_module._document
+    document = orders_module.document_of
 
     async def keep(self: Any, snapshot: Any, *, source_time: str | None = None) -> orders_module.Kept:
         new = document(snapshot, source_time)

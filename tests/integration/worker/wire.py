@@ -40,6 +40,9 @@ class Wire:
     async def raw_order(self, body: bytes, *, routing_key: str = "order.updated") -> None:
         await self._shop.publish(Outgoing(topology.SHOP_ORDERS, routing_key, body, message_id=secrets.token_hex(8)))
 
+    async def raw_command(self, body: bytes, *, routing_key: str) -> None:
+        await self._gateway.publish(Outgoing(topology.COMMANDS, routing_key, body, message_id=secrets.token_hex(8)))
+
     async def send(self, command: CommandEnvelope) -> None:
         """Publishes a command and asks for the reply."""
         await self._gateway.publish(
