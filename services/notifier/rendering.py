@@ -250,7 +250,8 @@ def _quantity(quantity: int, babel: Locale) -> str:
 
 @lru_cache(maxsize=AMOUNTS_KEPT)
 def _money(amount: str, currency: str, babel: Locale) -> str:
-    return str(format_currency(Decimal(amount), currency, locale=babel))
+    """With every digit that the shop has said: a price may be a part of a cent."""
+    return str(format_currency(Decimal(amount), currency, locale=babel, decimal_quantization=False))
 
 
 @lru_cache(maxsize=MOMENTS_KEPT)
