@@ -187,10 +187,14 @@ class ThreadRow(Grown):
 
 
 class ThreadPage(Grown):
-    """A page of rows. For a search, `searched` says how many threads were looked through: `next` searches on where it stopped."""
+    """A page of rows. For a search, `searched` says how many threads were looked through: `next` searches on where it stopped.
+
+    `cursor` is the parameter in `next` by itself, for clients that make their addresses from parts.
+    """
 
     items: list[ThreadRow]
     next: str | None
+    cursor: str | None = None
     searched: int | None = None
 
 

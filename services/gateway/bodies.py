@@ -1,8 +1,10 @@
 """Reads JSON bodies: of a limited size and time, strictly, and with the field that is wrong."""
 
 import asyncio
+import codecs
 import json
 from collections.abc import Iterator
+from email.message import Message
 from typing import Any, Final, TypeVar
 
 from fastapi import Depends, Request
@@ -20,6 +22,8 @@ MAX_BODY_BYTES: Final = 128 * 1024
 DRAINED_BYTES: Final = 1_048_576
 MAX_ORDER_BYTES: Final = 1024 * 1024
 BODY_DEADLINE_S: Final = 15.0
+# The second is what the web's encodings call it too (WHATWG).
+UTF_8: Final = ("utf-8", "utf8")
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -50,10 +54,7 @@ async def _read(request: Request, model: type[M], *, limit_bytes: int, empty: M 
     if empty is not None and not body:
         return empty
     _require_json(request.headers.get("content-type", ""))
-    try:
-        return model.model_validate_json(body, strict=True)
-    except ValidationError as error:
-        raise refused(error, body) from None
+    return validated(model, body)
 
 
 async def raw_body(request: Request, *, limit_bytes: int) -> bytes:
@@ -94,10 +95,73 @@ def _too_large(limit_bytes: int) -> ProblemError:
 
 
 def _require_json(content_type: str) -> None:
-    media_type, _, parameters = content_type.partition(";")
-    charset = parameters.strip().lower().replace('"', "")
-    if media_type.strip().lower() != "application/json" or charset not in ("", "charset=utf-8"):
+    """Parameters other than `charset` say nothing to us, and are no reason to refuse (RFC 8259, 11: there are none, not even that one)."""
+    said = Message()
+    said["content-type"] = content_type
+    is_json = content_type.partition(";")[0].strip().lower() == "application/json"
+    if not is_json or str(said.get_param("charset", "utf-8")).lower() not in UTF_8:
         raise ProblemError(problems.http_problem(415, "Send JSON in UTF-8, with Content-Type: application/json."))
+
+
+def validated(model: type[M], body: bytes) -> M:
+    """The body as this model. Raises ProblemError (422), also for a member that is there twice: readers of JSON differ in which one counts.
+
+    A byte order mark before the JSON is ignored, as RFC 8259 (8.1) lets readers do.
+    """
+    body = body.removeprefix(codecs.BOM_UTF8)
+    try:
+        read = model.model_validate_json(body, strict=True)
+    except ValidationError as error:
+        raise refused(error, body) from None
+    if doubled := doubled_members(body):
+        raise problems.invalid_fields([FieldError(field=place, message=DOUBLED) for place in doubled])
+    return read
+
+
+class _Doubled(dict[str, object]):
+    """An object in which these members were given more than once."""
+
+    names: tuple[str, ...] = ()
+
+
+def doubled_members(body: bytes) -> list[str]:
+    """The places of members that their object has more than once, in a body that is known to be JSON."""
+    is_doubled = False
+
+    def read_object(members: list[tuple[str, object]]) -> dict[str, object]:
+        nonlocal is_doubled
+        found = dict(members)
+        if len(found) == len(members):
+            return found
+        is_doubled, seen = True, [name for name, _ in members]
+        doubled = _Doubled(found)
+        doubled.names = tuple(name for name in found if seen.count(name) > 1)
+        return doubled
+
+    try:
+        document = json.loads(body, object_pairs_hook=read_object)
+    except (ValueError, RecursionError):
+        return []
+    return list(_doubled_in(document, "")) if is_doubled else []
+
+
+def _doubled_in(value: object, place: str) -> Iterator[str]:
+    if isinstance(value, _Doubled):
+        yield from (_below(place, name) for name in value.names)
+    match value:
+        case dict():
+            for name, inner in value.items():
+                yield from _doubled_in(inner, _below(place, name))
+        case list():
+            for number, inner in enumerate(value):
+                yield from _doubled_in(inner, _below(place, str(number)))
+        case _:
+            return
+
+
+def _below(place: str, name: str) -> str:
+    """The name of a field below a place; one that cannot be said in a line is the body's."""
+    return f"{place}.{name}".lstrip(".") if name.isprintable() else "body"
 
 
 def refused(error: ValidationError, body: bytes) -> ProblemError:
@@ -109,6 +173,7 @@ def refused(error: ValidationError, body: bytes) -> ProblemError:
     return problems.invalid([dict(each) for each in wrong])
 
 
+DOUBLED: Final = "must be given once"
 SURROGATE: Final = "must be Unicode text: it contains half of a surrogate pair"
 
 
@@ -127,9 +192,9 @@ def _walk(value: object, place: str) -> Iterator[str]:
         case dict():
             for name, inner in value.items():
                 yield from _walk(name, "body")
-                yield from _walk(inner, f"{place}.{name}".lstrip(".") if name.isprintable() else "body")
+                yield from _walk(inner, _below(place, name))
         case list():
             for number, inner in enumerate(value):
-                yield from _walk(inner, f"{place}.{number}".lstrip("."))
+                yield from _walk(inner, _below(place, str(number)))
         case _:
             return

@@ -130,7 +130,9 @@ class Commands:
             command_id=command.id, order_id=command.order_id, state="accepted", status=202
         )
         self._count(known, command.operation, started, write)
-        return _response(known, write)
+        response, said = _response(known, write), self.limits.headers(write.caller, command.order_id)
+        response.raw_headers.extend((name.lower().encode(), value.encode()) for name, value in said.items())
+        return response
 
     async def _outcome(self, command: ReadyCommand, write: Write) -> CommandOutcome | None:
         """What threads says within the caller's patience. Who would not wait has no answer sent to."""

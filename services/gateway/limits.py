@@ -7,7 +7,7 @@ be full again.
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -73,6 +73,10 @@ class Buckets:
         lacking_s = max(0.0, self._full_at.get(key, now) - now)
         return max(0, math.floor((self._patience_s - lacking_s) / self._interval_s + ROUNDING_S))
 
+    def until_full_s(self, key: str, now: float) -> float:
+        """How long until as many may be taken as ever."""
+        return max(0.0, self._full_at.get(key, now) - now)
+
     def __len__(self) -> int:
         return len(self._full_at)
 
@@ -117,7 +121,7 @@ class WriteLimits:
         stranger = None if order_id is None else f"{person}|{order_id}"
         if stranger is not None and self._is_seen(stranger):
             stranger = None
-        side = None if order_id is None else f"{order_id}|{'shop' if caller.side == 'shop' else caller.mailbox}"
+        side = _side(caller, order_id)
         asked: list[tuple[Buckets, str | None, float, str]] = [
             (self.persons, person, cost.writes, "You write too fast."),
             (self.threads, side, 1, "You write too fast into this thread."),
@@ -126,11 +130,34 @@ class WriteLimits:
         ]
         for buckets, key, count, what in asked:
             if key is not None and (wait_s := buckets.wait_s(key, now, count)):
-                raise _too_many(f"{what} Nothing was written", wait_s)
+                raise _too_many(f"{what} Nothing was written", wait_s, self.headers(caller, order_id))
         for buckets, key, count, _ in asked:
             if key is not None:
                 buckets.take(key, now, count)
         return Charge(person, stranger)
+
+    def headers(self, caller: Caller, order_id: OrderId | None) -> dict[str, str]:
+        """What there is to write, before it is too much: `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10).
+
+        `q` writes at once, which come back within `w` seconds; `r` are left, and all are back in `t` seconds. None for the shop's services.
+        """
+        now, keys = self._clock(), {"person": caller.key, "thread": _side(caller, order_id)}
+        buckets = {"person": self.persons, "thread": self.threads}
+        limited = [
+            (name, buckets[name], key)
+            for name, key in keys.items()
+            if key is not None and buckets[name].rate_per_s > 0 and caller.role != "service"
+        ]
+        if not limited:
+            return {}
+        policy = [
+            f'"{name}";q={each.burst:.0f};w={math.ceil(each.burst / each.rate_per_s)}' for name, each, _ in limited
+        ]
+        left = [
+            f'"{name}";r={each.left(key, now)};t={math.ceil(each.until_full_s(key, now))}'
+            for name, each, key in limited
+        ]
+        return {"RateLimit-Policy": ", ".join(policy), "RateLimit": ", ".join(left)}
 
     def found(self, charge: Charge | None) -> None:
         """The write has shown that its order is there for its person: it was looked at once, and the next ones will be too."""
@@ -162,6 +189,11 @@ class WriteLimits:
         return True
 
 
-def _too_many(what: str, wait_s: float) -> ProblemError:
+def _side(caller: Caller, order_id: OrderId | None) -> str | None:
+    return None if order_id is None else f"{order_id}|{'shop' if caller.side == 'shop' else caller.mailbox}"
+
+
+def _too_many(what: str, wait_s: float, headers: Mapping[str, str] | None = None) -> ProblemError:
     seconds = math.ceil(wait_s)
-    return ProblemError(problem("too_many_requests", f"{what}; try again in {seconds} s."), retry_after_s=seconds)
+    said = problem("too_many_requests", f"{what}; try again in {seconds} s.")
+    return ProblemError(said, retry_after_s=seconds, headers=headers)

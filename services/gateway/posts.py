@@ -8,7 +8,6 @@ from typing import ClassVar, Final
 
 import orjson
 from fastapi.responses import Response
-from pydantic import ValidationError
 from starlette.types import Receive, Scope
 
 from services.gateway import access, bodies, heads, prefer, writes
@@ -61,7 +60,7 @@ class Post:
 def plainly_good(scope: Scope) -> Post | None:
     """The request, where its address and headers are in their usual form; None sends it the ordinary way."""
     address, head = ADDRESS.fullmatch(scope["path"]), heads.usual(scope)
-    if address is None or head is None or not _usual_body(head.headers):
+    if address is None or head is None or scope["query_string"] or not _usual_body(head.headers):
         return None
     headers = head.headers
     key = headers.get(b"idempotency-key")
@@ -94,11 +93,7 @@ def _preference(value: bytes) -> Preference:
 
 
 async def _message(receive: Receive) -> NewMessage:
-    body = await bodies.received(receive, limit_bytes=bodies.MAX_BODY_BYTES)
-    try:
-        return NewMessage.model_validate_json(body, strict=True)
-    except ValidationError as error:
-        raise bodies.refused(error, body) from None
+    return bodies.validated(NewMessage, await bodies.received(receive, limit_bytes=bodies.MAX_BODY_BYTES))
 
 
 def command(order_id: str, message: NewMessage, write: Write) -> ReadyCommand:

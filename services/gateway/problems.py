@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
+from urllib.parse import unquote
 
 import structlog
 from fastapi import FastAPI, Request
@@ -12,11 +13,18 @@ from starlette.exceptions import HTTPException
 
 from services.gateway.metrics import Figures
 from shared.errors import PROBLEM_MEDIA_TYPE, FieldError, Problem, ProblemError, problem, refuse
+from shared.fields import ORDER_ID_PATTERN
 
 log = structlog.get_logger(__name__)
 
 MAX_FIELD_ERRORS = 20
-CHALLENGE = 'Bearer realm="parley"'
+ORDERS: Final = b"/v1/orders/"
+NOTHING_THERE: Final = "There is nothing at this address. See /docs for what there is."
+NO_ORDER_ID: Final = (
+    f"must match {ORDER_ID_PATTERN}: no slash, blank or #, also not as %2F, %20 or %23. "
+    "Send your system's inner id of the order; the number that people read may look otherwise"
+)
+CHALLENGE: Final = 'Bearer realm="parley"'
 
 # What HTTP itself can refuse, beyond the codes that all services share.
 HTTP_CODES: Mapping[int, tuple[str, str]] = {
@@ -66,7 +74,7 @@ def unavailable(detail: str, *, retry_after_s: int = 1, **members: Any) -> Probl
 def invalid(errors: Iterable[Mapping[str, Any]], *, skip: int = 0) -> ProblemError:
     """422 with the field and the message of each of pydantic's errors, never the value. `skip` leaves out the first parts of a place."""
     fields = [
-        FieldError(field=_place(error["loc"][skip:] or error["loc"][:1]), message=error["msg"]) for error in errors
+        FieldError(field=_place(error["loc"][skip:] or error["loc"][:1]), message=_message(error)) for error in errors
     ]
     return invalid_fields(fields)
 
@@ -74,6 +82,16 @@ def invalid(errors: Iterable[Mapping[str, Any]], *, skip: int = 0) -> ProblemErr
 def invalid_fields(fields: Sequence[FieldError]) -> ProblemError:
     first = fields[0]
     return refuse("invalid_request", f"{first.field}: {first.message}", errors=list(fields[:MAX_FIELD_ERRORS]))
+
+
+def _message(error: Mapping[str, Any]) -> str:
+    is_order_id = error["loc"][-1:] == ("order_id",) and error["type"] == "string_pattern_mismatch"
+    return NO_ORDER_ID if is_order_id else str(error["msg"])
+
+
+def no_order_id() -> Problem:
+    """Said of an address whose order id is none, whatever became of the address on the way."""
+    return invalid_fields([FieldError(field="order_id", message=NO_ORDER_ID)]).problem
 
 
 def _place(parts: Sequence[object]) -> str:
@@ -94,7 +112,7 @@ def install(app: FastAPI, *, methods_of: "MethodsOf", figures: Figures) -> None:
     async def on_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101 - what it is registered for
         if error.status_code == HTTPStatus.NOT_FOUND:
-            return answer(problem("not_found", "There is nothing at this address. See /docs for what there is."))
+            return answer(_nothing_there(request))
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             allowed = ", ".join(methods_of(request.url.path))
             return answer(http_problem(405, f"This address takes {allowed}."), headers={"Allow": allowed})
@@ -103,6 +121,20 @@ def install(app: FastAPI, *, methods_of: "MethodsOf", figures: Figures) -> None:
     app.add_exception_handler(ProblemError, on_problem)
     app.add_exception_handler(RequestValidationError, on_invalid)
     app.add_exception_handler(HTTPException, on_http)
+
+
+def _nothing_there(request: Request) -> Problem:
+    """404, or 422 where it is an order id that led nowhere: one with a slash, whose `%2F` makes another address of it here or at a proxy.
+
+    Of an address below an order's that nobody knows, only PUT, by which orders come, is surely about an id that has slashes.
+    """
+    sent: bytes = request.scope.get("raw_path") or request.url.path.encode()
+    if not sent.startswith(ORDERS):
+        return problem("not_found", NOTHING_THERE)
+    order_id, slash, _ = sent.removeprefix(ORDERS).partition(b"/")
+    if "/" in unquote(order_id.decode("latin-1")) or (slash and not order_id) or request.method == "PUT":
+        return no_order_id()
+    return problem("not_found", f"{NOTHING_THERE} If it was meant to name an order: order_id {NO_ORDER_ID}.")
 
 
 class MethodsOf:

@@ -96,11 +96,12 @@ class Listing:
         arguments = self.find_arguments(after=after, limit=limit, projection=projection or ROW)
         return await database["threads"].find(**arguments).to_list()
 
-    def following(self, cursors: Cursors, *, after: str, limit: int, sort: ThreadSort | None) -> str:
-        """The relative URL of the page behind a position."""
+    def following(self, cursors: Cursors, *, after: str, limit: int, sort: ThreadSort | None) -> tuple[str, str]:
+        """The relative URL of the page behind a position, and the cursor in it."""
         asked = {"filter": self.filter, "sort": sort, "q": self.q, "limit": limit}
         cursor = cursors.write(self.identity, after)
-        return f"{self.path}?{urlencode({k: v for k, v in asked.items() if v is not None} | {'cursor': cursor})}"
+        query = urlencode({name: value for name, value in asked.items() if value is not None} | {"cursor": cursor})
+        return f"{self.path}?{query}", cursor
 
 
 def orders_of(caller: Caller, which: OrderFilter, *, q: str | None = None) -> Listing:
@@ -144,8 +145,11 @@ async def page(
     found = await listing.find(database, after=after, limit=limit + 1)
     shown = found[:limit]
     more = len(found) > limit
-    following = listing.following(cursors, after=shown[-1][listing.position], limit=limit, sort=sort) if more else None
-    return ThreadPage(items=await rows(database, caller, listing.side, shown), next=following)
+    items = await rows(database, caller, listing.side, shown)
+    if not more:
+        return ThreadPage(items=items, next=None)
+    following, behind = listing.following(cursors, after=shown[-1][listing.position], limit=limit, sort=sort)
+    return ThreadPage(items=items, next=following, cursor=behind)
 
 
 async def rows(database: Database, caller: Caller, side: Side, threads: list[Document]) -> list[ThreadRow]:

@@ -124,9 +124,10 @@ class Answers:
             wrong = FieldError(field="after_seq", message="cannot be given together with before_seq")
             raise refuse("invalid_request", "Ask for older entries or for newer ones, not both.", errors=[wrong])
         before, after = asked.before_seq, asked.after_seq
-        return answer(
-            await history.page(self.database, caller, order_id, before_seq=before, after_seq=after, limit=asked.limit)
+        found = await history.page(
+            self.database, caller, order_id, before_seq=before, after_seq=after, limit=asked.limit
         )
+        return answer(found, following=found.next)
 
     async def dispute(self, request: Request) -> Response:
         caller, order_id = await self._caller(request), _in_path(request, "order_id", ORDER_ID)
@@ -151,15 +152,18 @@ class Answers:
 
     async def _page(self, caller: Caller, listing: Listing, asked: ListAsked, *, sort: ThreadSort | None) -> Response:
         page = lists.page if asked.q is None else search.page
-        return answer(
-            await page(
-                self.database, caller, listing, cursors=self.cursors, cursor=asked.cursor, limit=asked.limit, sort=sort
-            )
+        found = await page(
+            self.database, caller, listing, cursors=self.cursors, cursor=asked.cursor, limit=asked.limit, sort=sort
         )
+        return answer(found, following=found.next)
 
 
 def _asked(model: type[A], request: Request) -> A:
-    """The query, checked. Raises RequestValidationError, which problems.py makes a problem document of."""
+    """The query, checked. Raises RequestValidationError, which problems.py makes a problem document of, or ProblemError."""
+    names = [name for name, _ in request.query_params.multi_items()]
+    if doubled := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+        wrong = [FieldError(field=name[:100], message="must be given once") for name in doubled]
+        raise refuse("invalid_request", f"{wrong[0].field}: must be given once", errors=wrong)
     try:
         return model.model_validate(dict(request.query_params))
     except ValidationError as error:
@@ -177,9 +181,14 @@ def _invalid(error: ValidationError, *place: str) -> RequestValidationError:
     return RequestValidationError([{**each, "loc": (*place, *each["loc"])} for each in error.errors()])
 
 
-def answer(found: BaseModel, *, etag: str | None = None) -> Response:
-    """The JSON, for this caller alone: no cache on the way may keep it."""
+def answer(found: BaseModel, *, etag: str | None = None, following: str | None = None) -> Response:
+    """The JSON, for this caller alone: no cache on the way may keep it.
+
+    `following` is the next page's address. As a link (RFC 8288) it is said by its query alone, which is right behind any prefix of a proxy's.
+    """
     headers = {"cache-control": "no-store"} | ({"etag": etag} if etag is not None else {})
+    if following is not None:
+        headers["link"] = f'<?{following.partition("?")[2]}>; rel="next"'
     return Response(found.model_dump_json(), headers=headers, media_type="application/json")
 
 

@@ -85,9 +85,11 @@ async def page(
     while walk.goes_on:
         await _walk_on(database, listing, keyword, walk)
     threads = exact + await _load(database, listing, walk.found)
-    following = None if walk.ended else listing.following(cursors, after=walk.position, limit=limit, sort=sort)
     items = await lists.rows(database, caller, listing.side, threads)
-    return ThreadPage(items=items, next=following, searched=walk.searched)
+    if walk.ended:
+        return ThreadPage(items=items, next=None, searched=walk.searched)
+    following, behind = listing.following(cursors, after=walk.position, limit=limit, sort=sort)
+    return ThreadPage(items=items, next=following, cursor=behind, searched=walk.searched)
 
 
 async def _exactly(database: Database, listing: Listing, keyword: Keyword) -> list[Document]:

@@ -2,12 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from fastapi.responses import Response
 
 from services.gateway import access, described
 from services.gateway.auth import BearerToken, SignedInCaller
 from services.gateway.bodies import json_body
+from services.gateway.parameters import only_known
 from services.gateway.parts import TheParts
 from services.gateway.requests import DisputeClosing, NewDispute
 from services.gateway.routes.paths import OrderIdInPath
@@ -15,7 +16,7 @@ from services.gateway.writes import IfMatch, WriteRequest
 from shared.commands import CloseDispute, DisputeToClose, DisputeToOpen, OpenDispute
 from shared.queries import DisputeView
 
-router = APIRouter(prefix="/v1/orders/{order_id}/dispute", tags=["disputes"])
+router = APIRouter(prefix="/v1/orders/{order_id}/dispute", tags=["disputes"], dependencies=[Depends(only_known)])
 
 OPEN_EXAMPLE = {"reason": "damaged", "text": "The pot came broken."}
 CLOSE_EXAMPLE = {"outcome": "replaced", "note": "A new one is on its way."}

@@ -6,11 +6,12 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 import jwt
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from services.gateway import bodies, described, problems
 from services.gateway.bodies import json_body_of_anyone
+from services.gateway.parameters import given_once, only_known_of_anyone
 from services.gateway.parts import Parts, TheParts
 from services.gateway.requests import GuestLink
 from services.gateway.results import GuestSession
@@ -43,6 +44,7 @@ ONE_CLICK: dict[str, Any] = {
 @router.post(
     "/guest-sessions",
     operation_id="openGuestSession",
+    dependencies=[Depends(only_known_of_anyone)],
     summary="Exchange a guest's link for a session",
     status_code=201,
     response_model=GuestSession,
@@ -66,6 +68,7 @@ async def open_guest_session(parts: TheParts, link: Annotated[GuestLink, json_bo
 @router.get(
     "/unsubscribe",
     operation_id="askToUnsubscribe",
+    dependencies=[Depends(given_once)],
     summary="A page that asks before it switches mails off",
     response_class=HTMLResponse,
     responses={200: PAGE, **described.problems(404, 422)},
@@ -84,6 +87,7 @@ async def ask_to_unsubscribe(token: UnsubscribeToken, parts: TheParts) -> Respon
 @router.post(
     "/unsubscribe",
     operation_id="unsubscribe",
+    dependencies=[Depends(given_once)],
     summary="Switch mails off with one click (RFC 8058)",
     response_class=HTMLResponse,
     responses={200: PAGE, **described.problems(404, 408, 413, 422, 429, 503)},

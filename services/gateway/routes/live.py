@@ -3,16 +3,17 @@
 import time
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header
+from fastapi import APIRouter, Depends, Header
 from fastapi.responses import Response
 
 from services.gateway import described, problems
 from services.gateway.auth import BearerToken, SignedInCaller
 from services.gateway.live.answer import LiveAnswer
+from services.gateway.parameters import only_known
 from services.gateway.parts import TheParts
 from shared.errors import not_found
 
-router = APIRouter(prefix="/v1", tags=["live"])
+router = APIRouter(prefix="/v1", tags=["live"], dependencies=[Depends(only_known)])
 
 MAX_ID_CHARACTERS = 64
 # A guest's access ends when the order becomes an account's: whoever listens is asked for it anew this often, by coming again.

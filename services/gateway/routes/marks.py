@@ -2,11 +2,12 @@
 
 from typing import Annotated, assert_never
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from fastapi.responses import Response
 
 from services.gateway import access, described
 from services.gateway.bodies import json_body
+from services.gateway.parameters import only_known
 from services.gateway.parts import Parts, TheParts
 from services.gateway.requests import AllThreadsRead, ReadMark, ReadMarks, SomeThreadsRead
 from services.gateway.results import MarkResult, MarksResult, WatchResult
@@ -23,7 +24,7 @@ from shared.commands import (
 )
 from shared.fields import OrderId
 
-router = APIRouter(prefix="/v1", tags=["marks"])
+router = APIRouter(prefix="/v1", tags=["marks"], dependencies=[Depends(only_known)])
 
 
 @router.put(

@@ -2,12 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from fastapi.responses import JSONResponse, Response
 
 from services.gateway import access, described
 from services.gateway.auth import BearerToken, SignedInCaller
 from services.gateway.bodies import MAX_ORDER_BYTES, json_body
+from services.gateway.parameters import only_known
 from services.gateway.parts import TheParts
 from services.gateway.problems import invalid_fields
 from services.gateway.requests import OrdersQuery
@@ -18,7 +19,7 @@ from shared.errors import FieldError
 from shared.orders import OrderSnapshot
 from shared.queries import OrderView, ThreadPage
 
-router = APIRouter(prefix="/v1/orders", tags=["orders"])
+router = APIRouter(prefix="/v1/orders", tags=["orders"], dependencies=[Depends(only_known)])
 
 EXAMPLE = {
     "order_id": "1042",

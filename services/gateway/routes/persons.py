@@ -2,12 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from fastapi.responses import Response
 
 from services.gateway import access, described
 from services.gateway.auth import BearerToken, SignedInCaller
 from services.gateway.bodies import json_body
+from services.gateway.parameters import only_known
 from services.gateway.parts import TheParts
 from services.gateway.requests import ChosenPreferences
 from services.gateway.routes.paths import CommandIdInPath
@@ -16,7 +17,7 @@ from shared.commands import CommandOutcome, PreferencesToSet, SetPreferences
 from shared.errors import refuse
 from shared.queries import Me, Preferences
 
-router = APIRouter(prefix="/v1", tags=["persons"])
+router = APIRouter(prefix="/v1", tags=["persons"], dependencies=[Depends(only_known)])
 
 EXAMPLE = {"mails": {"messages": True, "disputes": True}, "locale": "de"}
 

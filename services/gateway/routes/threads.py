@@ -2,12 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
 
 from services.gateway import access, described
 from services.gateway.auth import BearerToken, SignedInCaller
 from services.gateway.bodies import json_body
+from services.gateway.parameters import only_known
 from services.gateway.parts import TheParts
 from services.gateway.requests import HistoryQuery, ImportedAuthor, ImportedMessage, NewMessage, Redaction, ThreadsQuery
 from services.gateway.routes.paths import MessageIdInPath, OrderIdInPath
@@ -23,7 +24,7 @@ from shared.commands import (
 )
 from shared.queries import History, Message, ThreadPage
 
-router = APIRouter(prefix="/v1", tags=["threads"])
+router = APIRouter(prefix="/v1", tags=["threads"], dependencies=[Depends(only_known)])
 
 EXAMPLE = {"text": "When will it be sent?"}
 IMPORT_EXAMPLE = {

@@ -2,12 +2,16 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Iterator
 
 import aiohttp
 import pytest
 
 from deploy.local.ports import LOOPBACK, free_port
+from services.gateway.routes.orders import EXAMPLE as ORDER
+from shared.fields import ORDER_ID_PATTERN
+from shared.tokens import mint_unsubscribe
 from tests.integration.gateway.conftest import LINK_SECRET, Api, environment, token
 from tests.integration.gateway.standins import QueryApi
 from tests.servers.rabbitmq import SharedRabbit, make_vhost
@@ -36,6 +40,7 @@ async def standing(
     vhost = make_vhost(rabbitmq_server)
     async with QueryApi(free_port()).serving() as serving:
         settings = environment(vhost, serving) | {"CORS_ORIGINS": ORIGIN, "LIVE_MAX_CONNECTIONS_PER_PERSON": "1"}
+        settings |= {"PERSON_WRITES_PER_S": "0.1", "PERSON_WRITES_BURST": "3", "THREAD_WRITES_PER_S": "20"}
         gateway = ServiceProcess("gateway", settings, directory=tmp_path_factory.mktemp("gateway")).start()
         yield await gateway.ready(), serving
         gateway.kill()
@@ -185,7 +190,7 @@ async def test_only_who_brought_a_token_is_told_that_it_is_no_good(
     api: Api, headers: dict[str, str], challenge: str
 ) -> None:
     for path in ("/v1/me", "/v1/orders/1042/dispute"):
-        seen = await api.call("GET", path, **headers)
+        seen = await api.call("GET", path, data=None, **headers)
         assert (seen.status, seen.headers["WWW-Authenticate"]) == (401, challenge)
 
 
@@ -244,8 +249,177 @@ async def test_a_preflight_is_refused_in_a_problem_document(
 async def test_whatever_is_refused_can_be_read_by_the_shops_pages(
     api: Api, path: str, headers: dict[str, str], status: int
 ) -> None:
-    seen = await api.call("GET", path, Origin=ORIGIN, **headers)
+    seen = await api.call("GET", path, data=None, Origin=ORIGIN, **headers)
     assert (seen.status, seen.headers.get("Access-Control-Allow-Origin")) == (status, ORIGIN)
     assert {"WWW-Authenticate", "RateLimit", "Link"} <= {
         each.strip() for each in seen.headers["Access-Control-Expose-Headers"].split(",")
     }
+
+
+# Parameters, members, media types: what is there twice or unknown is named
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "name"),
+    [
+        ("GET", "/v1/orders?limit=1&limit=2", "limit"),
+        ("GET", "/v1/orders?filter=all&filter=unread", "filter"),
+        ("GET", "/v1/orders/1042/messages?limit=1&limit=1", "limit"),
+        ("GET", "/v1/me?x=1", "x"),
+        ("GET", "/v1/me?x=1&x=2", "x"),
+        ("GET", "/v1/orders/1042?expand=items", "expand"),
+        ("GET", "/v1/orders/1042/dispute?x", "x"),
+        ("GET", "/v1/events?token=x", "token"),
+        ("PUT", "/v1/orders/1042/watch?x=1", "x"),
+        ("POST", "/v1/orders/1042/messages?x=1", "x"),
+        ("POST", "/v1/guest-sessions?x=1", "x"),
+        ("GET", "/v1/unsubscribe?token=a&token=b", "token"),
+    ],
+)
+async def test_a_parameter_that_is_there_twice_or_unknown_is_named(
+    api: Api, query_api: QueryApi, method: str, path: str, name: str
+) -> None:
+    seen = await api.call(method, path, bearer=token("admin"), body={"text": "Hi"} if method == "POST" else None)
+    assert (seen.status, seen.json["errors"][0]["field"]) == (422, name)
+    assert query_api.asked == []
+
+
+async def test_what_mail_programs_add_to_a_link_does_not_keep_mails_coming(api: Api) -> None:
+    link = mint_unsubscribe("customer:c-7", secret=LINK_SECRET, now=time.time())
+    for method in ("GET", "POST"):
+        assert (await api.call(method, f"/v1/unsubscribe?token={link}&utm_source=mail")).status == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "names"),
+    [
+        ("/v1/orders/1042/messages", b'{"text": "a", "text": "b"}', ["text"]),
+        ("/v1/orders/1042/messages", b'{"text": "a", "te\\u0078t": "a"}', ["text"]),
+        ("/v1/orders/1042/messages", b'\xef\xbb\xbf{"text": "a", "text": "b"}', ["text"]),
+        (
+            "/v1/threads/read",
+            b'{"threads": [{"order_id": "1", "up_to_seq": 1}, {"up_to_seq": 1, "order_id": "2", "up_to_seq": 2}]}',
+            ["threads.1.up_to_seq"],
+        ),
+        (
+            "/v1/orders/1042/dispute",
+            b'{"reason": "other", "text": "a", "text": "b", "reason": "other"}',
+            ["reason", "text"],
+        ),
+    ],
+)
+async def test_a_member_that_is_there_twice_is_named(api: Api, path: str, body: bytes, names: list[str]) -> None:
+    """A post with the usual media type goes the short way, one whose media type says more the ordinary one."""
+    for headers in ({}, {"Content-Type": "application/json; v=1"}):
+        kind = {"Content-Type": "application/json"} | headers
+        seen = await api.call("POST", path, bearer=token(), data=body, **kind)
+        assert (seen.status, [each["field"] for each in seen.json["errors"]]) == (422, names)
+        assert seen.json["errors"][0]["message"] == "must be given once"
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [
+        ("application/json", 202),
+        ("application/json; charset=utf-8; v=1", 202),
+        ("application/json; odata=verbose; charset=utf-8", 202),
+        ("application/json; charset=utf8", 202),
+        ('Application/JSON; Charset="UTF-8"', 202),
+        ("application/json;", 202),
+        ("application/json; charset=latin-1", 415),
+        ("application/json; v=1; charset=utf-16", 415),
+        ("application/json, text/plain", 415),
+        ("text/plain; x=application/json", 415),
+    ],
+)
+async def test_what_else_a_media_type_says_is_no_reason_to_refuse(api: Api, kind: str, status: int) -> None:
+    seen = await api.call(
+        "POST",
+        "/v1/orders/1042/messages",
+        bearer=token(person=kind),
+        data=b'{"text": "Hi"}',
+        Content_Type=kind,
+        Prefer="respond-async",
+    )
+    assert seen.status == status
+
+
+async def test_a_byte_order_mark_is_no_part_of_the_json(api: Api) -> None:
+    sent = b"\xef\xbb\xbf" + b'{"text": "Hi"}'
+    for kind in ("application/json", "application/json; v=1"):
+        seen = await api.call(
+            "POST",
+            "/v1/orders/1042/messages",
+            bearer=token(person="c-bom"),
+            data=sent,
+            Content_Type=kind,
+            Prefer="respond-async",
+        )
+        assert seen.status == 202
+
+
+# An order id that cannot be one
+
+
+@pytest.mark.parametrize(
+    ("method", "target"),
+    [
+        ("PUT", "/v1/orders/R%2F2024%2F001"),
+        ("PUT", "/v1/orders/R/2024/001"),
+        ("GET", "/v1/orders/R%2f2024/messages"),
+        ("POST", "/v1/orders/2024%2F17/dispute/close"),
+        ("GET", "/v1/orders/%231001"),
+        ("GET", "/v1/orders/%2e%2e"),
+        ("GET", "/v1/orders/..%2f..%2fetc"),
+        ("GET", "/v1/orders/ORD%207"),
+        ("GET", "/v1/orders/%C3%84B-7/messages"),
+        ("PUT", "/v1/orders/#1001"),
+        ("PUT", "/v1/orders/"),
+        ("GET", "/v1/orders//messages"),
+        ("GET", "/v1/orders/a%3Fb"),
+        ("GET", "/v1/orders/a%00"),
+        ("GET", "/v1/orders/~shop"),
+    ],
+)
+async def test_an_order_id_that_cannot_be_one_is_refused_with_the_pattern(api: Api, method: str, target: str) -> None:
+    """Sent as it stands: what a proxy has decoded, or a `#` has cut off, is another address."""
+    bearer = token("service" if method == "PUT" else "customer")
+    head, body = await exchange(
+        api,
+        f"{method} {target} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {bearer}\r\nConnection: close\r\n"
+        "Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}".encode(),
+    )
+    assert head.startswith(b"http/1.1 422 "), head
+    wrong = json.loads(body)["errors"][0]
+    assert (wrong["field"], ORDER_ID_PATTERN in wrong["message"]) == ("order_id", True)
+
+
+async def test_an_order_id_in_a_body_is_refused_with_the_pattern_too(api: Api) -> None:
+    marks = {"threads": [{"order_id": "#1001", "up_to_seq": 1}]}
+    seen = await api.call("POST", "/v1/threads/read", bearer=token(), body=marks)
+    assert (seen.status, ORDER_ID_PATTERN in seen.json["detail"]) == (422, True)
+
+
+async def test_a_misspelt_address_is_still_not_found(api: Api) -> None:
+    for path in ("/v1/orders/1042/mesages", "/v1/order/1042", "/v1/orders/1042/messages/"):
+        seen = await api.call("GET", path, bearer=token())
+        assert (seen.status, seen.json["type"]) == (404, "urn:parley:problem:not_found")
+
+
+# How much may still be written (draft-ietf-httpapi-ratelimit-headers-10)
+
+
+async def test_a_write_says_how_much_may_still_be_written(api: Api) -> None:
+    person = token(person="c-hasty")
+    seen = [await api.post(bearer=person, Prefer="respond-async") for _ in range(4)]
+    assert [each.status for each in seen] == [202, 202, 202, 429]
+    assert {each.headers["RateLimit-Policy"] for each in seen} == {'"person";q=3;w=30, "thread";q=200;w=10'}
+    assert [each.headers["RateLimit"].split(";t=")[0] for each in seen] == [
+        '"person";r=2',
+        '"person";r=1',
+        '"person";r=0',
+        '"person";r=0',
+    ]
+    assert int(seen[-1].headers["Retry-After"]) <= 10
+    order = await api.call("PUT", "/v1/orders/1042", bearer=token("service"), body=ORDER)
+    assert (order.status, "RateLimit" in order.headers) == (202, False)

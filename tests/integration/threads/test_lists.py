@@ -2,10 +2,11 @@
 
 import itertools
 import json
+import re
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, get_args
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urljoin, urlsplit
 
 import pytest
 
@@ -296,3 +297,30 @@ async def test_old_messages_that_were_imported_are_unread_for_nobody(shop: Shop,
 def test_the_lists_of_the_three_inboxes_are_named_apart() -> None:
     assert len({inbox_key(caller) for caller in CALLERS}) == 3
     assert len({json.dumps([url, inbox_key(c)]) for url in (*ORDER_LISTS, *THREAD_LISTS) for c in CALLERS}) == 39
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/orders?filter=all&limit=5", "/v1/threads?sort=waiting&limit=2", "/v1/orders?q=c&limit=3"]
+)
+async def test_what_follows_is_said_as_an_address_as_a_cursor_and_as_a_link(ask: Ask, path: str) -> None:
+    """The link (RFC 8288) is a query alone, so it is right behind a proxy's prefix too: it is resolved against the address asked."""
+    client = ask(admin())
+    first = await client.get(path)
+    following, cursor = first.json["next"], first.json["cursor"]
+    assert dict(parse_qsl(urlsplit(following).query))["cursor"] == cursor
+    link = re.fullmatch('<([^>]+)>; rel="next"', first.headers["link"])
+    assert link is not None
+    assert urljoin(f"https://shop.example/api{path}", link[1]) == f"https://shop.example/api{following}"
+    by_cursor = await client.get(f"{path}&cursor={cursor}")
+    assert by_cursor.json["items"] == (await client.get(following)).json["items"] != []
+
+
+async def test_nothing_follows_the_last_page(ask: Ask) -> None:
+    last = await ask(customer("c-1")).get("/v1/orders?limit=100")
+    assert (last.json["next"], last.json["cursor"], "link" in last.headers) == (None, None, False)
+
+
+@pytest.mark.parametrize("path", ["/v1/orders?limit=1&limit=2", "/v1/threads?filter=all&filter=unread"])
+async def test_a_parameter_that_is_given_twice_is_refused(ask: Ask, path: str) -> None:
+    seen = await ask(admin()).get(path)
+    assert (seen.status, seen.wrong_fields) == (422, [path.split("?")[1].split("=", maxsplit=1)[0]])

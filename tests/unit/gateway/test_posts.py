@@ -56,6 +56,7 @@ def scope(**changes: object) -> dict[str, object]:
         "type": "http",
         "method": "POST",
         "path": "/v1/orders/1042/messages",
+        "query_string": b"",
         "headers": list(HEADERS.items()),
     }
     return whole | changes
@@ -78,6 +79,7 @@ def test_a_plainly_good_request_goes_the_short_way() -> None:
         {"path": "/v1/orders/1042/messages/import"},
         {"path": "/v1/orders/-/messages"},
         {"path": "/v1/orders/1042/messages\n"},
+        {"query_string": b"x=1"},
         *({"headers": [*HEADERS.items(), (name, value)]} for name, value in HEADERS.items()),
         *(
             {"headers": list((HEADERS | {name: value}).items())}

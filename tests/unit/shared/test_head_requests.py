@@ -11,7 +11,7 @@ from services.threads import app as threads
 from services.threads.settings import Settings as ThreadsSettings
 
 SECRET = "a-secret-of-the-tests-of-32-bytes-and-more"
-SHARED = {"amqp_url": "amqp://nobody", "mongo_url": "mongodb://127.0.0.1:9/", "demo": True}
+SHARED: dict[str, Any] = {"amqp_url": "amqp://nobody", "mongo_url": "mongodb://127.0.0.1:9/", "demo": True}
 
 
 def _threads() -> FastAPI:
