@@ -26,13 +26,16 @@ SERVICES: Final[dict[str, type[BaseSettings]]] = {
     "notifier": NotifierSettings,
 }
 
+OUTSIDE_DEMO: Final = "**required** outside demo mode"
+NEEDED_OUTSIDE_DEMO: Final = ("THREAD_URL", "TOKEN_JWKS_URL")
+
 ABOUT: Final = {
     "ADMIN_EMAIL": "Where mails to the administrators go; without it they get none",
-    "ADMIN_LOCALE": "The administrators' language",
+    "ADMIN_LOCALE": "The administrators' language: one that mails are written in",
     "AMBIGUOUS": "What happens to a mail of which nobody knows whether it was accepted: sent once more, or left to an operator",
     "AMQP_URL": "RabbitMQ, with the service's own user: `amqp://user:password@host:5672/parley`",
     "COMMAND_ID_SECRET": "Signs command ids, so that only its caller may ask about a command. The same in every gateway",
-    "CORS_ORIGINS": "Origins whose pages may call the API, with commas or spaces between them",
+    "CORS_ORIGINS": "Origins whose pages may call the API: `https://shop.example`, with commas or spaces between them; `*`: all",
     "DEMO": "Demo mode: allows a shared token secret, and addresses of the demo shop. Never in production",
     "DEMO_LOGIN": "Demo mode's sign-in on the reference pages",
     "FIRST_PAUSE_S": "The pause before a mail's second attempt; it doubles from there",
@@ -87,7 +90,7 @@ ABOUT: Final = {
     "TOKEN_DEMO_SECRET": "Demo mode alone: the secret that tokens are signed with. Whoever holds it can be anybody",
     "TOKEN_ISSUER": "Who must have issued the tokens",
     "TOKEN_JWKS_URL": "Where the issuer publishes its keys",
-    "UNSUBSCRIBE_URL": "Where mails are switched off with one click; `?token=…` is appended",
+    "UNSUBSCRIBE_URL": "Where mails are switched off with one click: the gateway's `/v1/unsubscribe`, as mail programs reach it; `?token=…` is appended",
 }
 
 
@@ -106,7 +109,8 @@ def settings() -> list[Setting]:
     found: dict[tuple[str, str, str], Setting] = {}
     for service, kind in SERVICES.items():
         for name, info in kind.model_fields.items():
-            setting = Setting(name.upper(), _default(info), _must_be(info))
+            default = OUTSIDE_DEMO if name.upper() in NEEDED_OUTSIDE_DEMO else _default(info)
+            setting = Setting(name.upper(), default, _must_be(info))
             found.setdefault((setting.name, setting.default, setting.must_be), setting).services.append(service)
     return sorted(found.values(), key=lambda setting: (setting.name, setting.services))
 

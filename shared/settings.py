@@ -6,7 +6,8 @@ secrets so, and a file is in nobody's list of processes. The environment wins; o
 
 import os
 import sys
-from typing import Annotated, Self, TypeVar
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Self, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -15,7 +16,18 @@ from shared.logs import LogFormat, LogLevel
 
 S = TypeVar("S", bound=BaseSettings)
 BAD_SETTING_EXIT = 2
+# What mails are written in; the notifier's phrases are these, which a test holds.
+MAIL_LANGUAGES: Final = ("de", "en", "es", "fr", "it", "nl")
+Port = Annotated[int, Field(ge=1, le=65_535)]
 CONFIG = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, env_ignore_empty=True)
+
+
+class SettingError(ValueError):
+    """Raised by a validator that looks at several settings: the one that is to be changed, and what it must be."""
+
+    def __init__(self, name: str, must: str) -> None:
+        super().__init__(must)
+        self.name = name
 
 
 class CommonSettings(BaseSettings):
@@ -25,11 +37,11 @@ class CommonSettings(BaseSettings):
 
     amqp_url: SecretStr
     http_host: str = "127.0.0.1"
-    http_port: int
+    http_port: Port
     log_format: LogFormat = "json"
     log_level: LogLevel = "info"
     demo: bool = False
-    shutdown_grace_s: float = 10.0
+    shutdown_grace_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 10.0
 
 
 class TokenSettings(BaseSettings):
@@ -50,10 +62,14 @@ class TokenSettings(BaseSettings):
 
     @model_validator(mode="after")
     def _one_kind_of_keys(self) -> Self:
-        if (self.token_jwks_url is None) == (self.token_demo_secret is None):
-            raise ValueError("set TOKEN_JWKS_URL, or in demo mode TOKEN_DEMO_SECRET, and not both")
+        if self.token_jwks_url is None and self.token_demo_secret is None:
+            raise SettingError(
+                "TOKEN_JWKS_URL", "is required; in demo mode (DEMO=1) TOKEN_DEMO_SECRET may stand in its place"
+            )
+        if self.token_jwks_url is not None and self.token_demo_secret is not None:
+            raise SettingError("TOKEN_DEMO_SECRET", "must not be set beside TOKEN_JWKS_URL")
         if self.token_demo_secret is not None and not self.demo:
-            raise ValueError("TOKEN_DEMO_SECRET is for demo mode alone (DEMO=1); set TOKEN_JWKS_URL")
+            raise SettingError("TOKEN_DEMO_SECRET", "is for demo mode alone (DEMO=1); set TOKEN_JWKS_URL")
         return self
 
 
@@ -66,7 +82,22 @@ def load(kind: type[S]) -> S:
     try:
         return kind(_secrets_dir=secrets)
     except ValidationError as error:
-        for wrong in error.errors(include_input=False, include_url=False, include_context=False):
-            name = "_".join(str(part) for part in wrong["loc"]).upper() or "settings"
-            print(f"bad setting {name}: {wrong['msg']}", file=sys.stderr)
+        for wrong in error.errors(include_input=False, include_url=False):
+            print(f"bad setting {_name(wrong)}: {_must(wrong)}", file=sys.stderr)
         sys.exit(BAD_SETTING_EXIT)
+
+
+def _name(wrong: Mapping[str, Any]) -> str:
+    raised = wrong.get("ctx", {}).get("error")
+    return raised.name if isinstance(raised, SettingError) else "_".join(str(part) for part in wrong["loc"]).upper()
+
+
+def _must(wrong: Mapping[str, Any]) -> str:
+    """What it must be, in words about a setting: pydantic's are about a field, and of a secret's characters it says items."""
+    match wrong["type"]:
+        case "missing":
+            return "is required"
+        case "too_short" | "string_too_short":
+            return f"must have at least {wrong['ctx']['min_length']} characters"
+        case _:
+            return str(wrong["msg"]).removeprefix("Value error, ")

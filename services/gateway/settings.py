@@ -1,10 +1,20 @@
 """The gateway's settings: where threads answers, and the limits of what it takes on."""
 
-from typing import Annotated, Literal, Self
+import re
+from typing import Annotated, Final, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
-from shared.settings import CommonSettings, TokenSettings
+from shared.settings import CommonSettings, Port, SettingError, TokenSettings
+
+ANY_ORIGIN: Final = "*"
+DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+HOST: Final = r"[a-z0-9._-]+|[0-9a-f:.]+"
+NO_ORIGIN: Final = (
+    "must be origins like https://shop.example or https://shop.example:8443, with their scheme, without a path, "
+    "international names as xn--…; or * for all"
+)
 
 
 class GatewaySettings(CommonSettings, TokenSettings):
@@ -15,7 +25,7 @@ class GatewaySettings(CommonSettings, TokenSettings):
     link: in demo mode alone, because whoever makes the link decides who its reader is.
     """
 
-    http_port: int = 8080
+    http_port: Port = 8080
     command_id_secret: Annotated[SecretStr, Field(min_length=32)]
     threads_url: Annotated[str, Field(pattern=r"^https?://[^\s/]+$")]
     pages: Literal["on", "off"] = "off"
@@ -35,10 +45,31 @@ class GatewaySettings(CommonSettings, TokenSettings):
     @model_validator(mode="after")
     def _demo_login_in_demo_mode(self) -> Self:
         if self.demo_login == "on" and not self.demo:
-            raise ValueError("DEMO_LOGIN is for demo mode alone (DEMO=1)")
+            raise SettingError("DEMO_LOGIN", "is for demo mode alone (DEMO=1)")
         return self
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _as_browsers_say_them(cls, value: str) -> str:
+        return " ".join(_origin(each) for each in value.replace(",", " ").split())
 
     @property
     def origins(self) -> list[str]:
         """The origins whose pages may call the API."""
-        return self.cors_origins.replace(",", " ").split()
+        return self.cors_origins.split()
+
+
+def _origin(value: str) -> str:
+    """An origin as browsers write it (RFC 6454, 6.2): lower case, no path, no port that is the scheme's own. Raises ValueError."""
+    if value == ANY_ORIGIN:
+        return value
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError:
+        raise ValueError(NO_ORIGIN) from None
+    is_bare = parts.path in ("", "/") and not parts.query and not parts.fragment and "@" not in parts.netloc
+    if parts.scheme not in DEFAULT_PORTS or not is_bare or not re.fullmatch(HOST, parts.hostname or ""):
+        raise ValueError(NO_ORIGIN)
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    return f"{parts.scheme}://{host}" + ("" if port in (None, DEFAULT_PORTS[parts.scheme]) else f":{port}")

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
-from shared.settings import CommonSettings
+from shared.settings import CommonSettings, Port
 
 DEMO_THREAD_URL = "http://127.0.0.1:8080/pages/orders/{order_id}"
 ORDER_PLACE = "{order_id}"
@@ -30,7 +30,7 @@ class Settings(CommonSettings):
     `{order_id}`; a guest's token is appended to the latter as its fragment. `unsubscribe_url` gets `?token=…`.
     """
 
-    http_port: int = 8082
+    http_port: Port = 8082
     mongo_url: SecretStr
     mongo_database: str = "notifier"
 

@@ -1,11 +1,12 @@
 """The settings of threads."""
 
-from typing import Annotated, Self
+import re
+from typing import Annotated
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator
 
 from shared.fields import EmailAddress, Locale
-from shared.settings import CommonSettings, TokenSettings
+from shared.settings import MAIL_LANGUAGES, CommonSettings, Port, TokenSettings
 
 ROLES = frozenset({"worker", "api"})
 
@@ -13,7 +14,7 @@ ROLES = frozenset({"worker", "api"})
 class Settings(CommonSettings, TokenSettings):
     """`roles`: `worker` applies commands, `api` answers queries; one process may be both (`worker,api`)."""
 
-    http_port: int = 8081
+    http_port: Port = 8081
     mongo_url: SecretStr
     mongo_database: str = "threads"
     roles: str = "worker,api"
@@ -22,12 +23,26 @@ class Settings(CommonSettings, TokenSettings):
     group_max: Annotated[int, Field(ge=1, le=1_000)] = 128
     ready_lag_s: Annotated[float, Field(gt=0)] = 300
 
-    @model_validator(mode="after")
-    def _roles_are_known(self) -> Self:
-        if not self.role_set or not self.role_set <= ROLES:
-            raise ValueError("ROLES must be worker, api or worker,api")
-        return self
+    @field_validator("roles")
+    @classmethod
+    def _known_roles(cls, value: str) -> str:
+        if not _split(value) or not _split(value) <= ROLES:
+            raise ValueError("must be worker, api or worker,api")
+        return value
+
+    @field_validator("admin_locale")
+    @classmethod
+    def _language_of_mails(cls, value: str) -> str:
+        if re.split("[-_]", value)[0].lower() not in MAIL_LANGUAGES:
+            raise ValueError(
+                f"must be in a language that mails are written in: {', '.join(MAIL_LANGUAGES)} (or de-AT, …)"
+            )
+        return value
 
     @property
     def role_set(self) -> frozenset[str]:
-        return frozenset(part.strip() for part in self.roles.split(",") if part.strip())
+        return _split(self.roles)
+
+
+def _split(roles: str) -> frozenset[str]:
+    return frozenset(part.strip() for part in roles.split(",") if part.strip())
