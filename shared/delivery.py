@@ -58,14 +58,19 @@ def redeliveries(message: AbstractIncomingMessage) -> int:
     return _number(message.headers, "x-delivery-count")
 
 
-def require_publisher(message: AbstractIncomingMessage, queue: WorkQueue) -> None:
-    """Raises CannotProcess unless RabbitMQ vouches (`user_id`) that an allowed user published the message.
+def publisher_of(message: AbstractIncomingMessage, queue: WorkQueue) -> str | None:
+    """Who published the message first, as RabbitMQ vouches (`user_id`); None where the publisher did not say.
 
     A copy that the service itself retried, or an operator replayed, names the first publisher in `x-publisher`; nobody else's
     word is taken for that.
     """
     republished = message.user_id in (queue.service, OPERATOR)
-    publisher = original_publisher(message) if republished else message.user_id
+    return original_publisher(message) if republished else message.user_id
+
+
+def require_publisher(message: AbstractIncomingMessage, queue: WorkQueue) -> None:
+    """Raises CannotProcess unless RabbitMQ vouches that an allowed user published the message."""
+    publisher = publisher_of(message, queue)
     if publisher not in queue.publishers:
         raise CannotProcess("wrong_publisher", f"user_id must be one of {', '.join(sorted(queue.publishers))}")
 
@@ -153,6 +158,11 @@ def _number(headers: Mapping[str, object], name: str) -> int:
 
 
 Work = Callable[[AbstractIncomingMessage], Awaitable[None]]
+Refusal = Callable[[AbstractIncomingMessage, CannotProcess], Awaitable[None]]
+
+
+async def _untold(_message: AbstractIncomingMessage, _refusal: CannotProcess) -> None:
+    """Nobody but the operator hears of a refusal."""
 
 
 class Settler:
@@ -170,9 +180,14 @@ class Settler:
         queue: WorkQueue,
         away: Callable[[Exception], bool],
         on_dead: Callable[[], None] = lambda: None,
+        on_refused: Refusal = _untold,
     ) -> None:
-        """`away` says of an error whether a server is not there. `on_dead` is called for each delivery that is given up, to be counted."""
+        """`away` says of an error whether a server is not there. `on_dead` is called for each delivery that is given up, to be counted.
+
+        `on_refused` tells others of it, and may run twice: it ends before the dead letter goes out.
+        """
         self._publisher, self._queue, self._away, self._on_dead = publisher, queue, away, on_dead
+        self._on_refused = on_refused
 
     async def settle(self, message: AbstractIncomingMessage, work: Work) -> None:
         outgoing = await self._outcome(message, work)
@@ -185,21 +200,21 @@ class Settler:
         """What must be published before the delivery may be acknowledged."""
         try:
             require_publisher(message, self._queue)
-            await self._held_while_away(message, work)
+            await self._held_while_away(lambda: work(message))
             return None
         except RetryLater as error:
             later = retry(message, self._queue)
-            return later or self._dead(message, "retries_exhausted", error.reason)
+            return later or await self._dead(message, CannotProcess("retries_exhausted", error.reason))
         except CannotProcess as error:
-            return self._dead(message, error.reason, error.detail)
+            return await self._dead(message, error)
         except Exception:
-            return self._dead(message, "defect", traceback.format_exc())
+            return await self._dead(message, CannotProcess("defect", traceback.format_exc()))
 
-    async def _held_while_away(self, message: AbstractIncomingMessage, work: Work) -> None:
+    async def _held_while_away(self, work: Callable[[], Awaitable[None]]) -> None:
         pause_s = HOLD_PAUSE_S
         while True:
             try:
-                return await work(message)
+                return await work()
             except Exception as error:
                 if not self._away(error):
                     raise
@@ -207,7 +222,11 @@ class Settler:
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 2, HOLD_PAUSE_MAX_S)
 
-    def _dead(self, message: AbstractIncomingMessage, reason: str, detail: str) -> Outgoing:
-        log.error("dead_lettered", queue=self._queue.name, message_id=message.message_id, reason=reason)
+    async def _dead(self, message: AbstractIncomingMessage, refusal: CannotProcess) -> Outgoing:
+        log.error("dead_lettered", queue=self._queue.name, message_id=message.message_id, reason=refusal.reason)
         self._on_dead()
-        return dead_letter(message, self._queue, reason, detail)
+        try:
+            await self._held_while_away(lambda: self._on_refused(message, refusal))
+        except Exception:
+            log.exception("refusal_not_told", queue=self._queue.name, reason=refusal.reason)
+        return dead_letter(message, self._queue, refusal.reason, refusal.detail)

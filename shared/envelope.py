@@ -1,6 +1,7 @@
 """The envelope of every message: CloudEvents 1.0, JSON, structured mode."""
 
-from typing import Literal, TypeVar
+import re
+from typing import Final, Literal, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -9,6 +10,9 @@ from shared.fields import Grown, Moment
 
 MEDIA_TYPE = "application/cloudevents+json"
 MAX_MESSAGE_BYTES = 1_048_576
+
+# A field's name as programs spell them; whatever else stands in its place may be a value like any other.
+_FIELD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 
 M = TypeVar("M")
 
@@ -43,7 +47,11 @@ def read(adapter: TypeAdapter[M], body: bytes) -> M:
 def first_error(error: ValidationError) -> str:
     """Field and message of the first of the errors, without the value (it may be an address or a text)."""
     first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-    where = ".".join(str(part) for part in first["loc"]) or "body"
+    where = ".".join(_part(part) for part in first["loc"]) or "body"
     # pydantic's own message names the unknown type, which is a value like any other.
     said = "is of no type that is known here" if first["type"] == "union_tag_invalid" else first["msg"]
     return f"{where}: {said}"
+
+
+def _part(part: int | str) -> str:
+    return str(part) if isinstance(part, int) or _FIELD.fullmatch(part) else "(a field)"

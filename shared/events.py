@@ -133,6 +133,24 @@ class ContactData(Grown):
     unsubscribe_token: str | None = None
 
 
+class RefusedOrder(Grown):
+    """An order snapshot that was not taken, and why.
+
+    `order_id` and `version` are missing where they could not be read, `event_id` (of the event that was refused) and `message_id` (AMQP's)
+    where they are missing or could hold an address. `publisher` is the RabbitMQ user that published it, if it said so (`user_id`).
+    `reason`: `version_conflict` (the version stands with other content, and no newer source time), `parties_changed`, `invalid`,
+    `too_large`, `wrong_publisher`, `defect` (on our side; an operator can replay it); others may come. `detail` has no value out of the order.
+    """
+
+    order_id: OrderId | None = None
+    version: int | None = None
+    event_id: str | None = None
+    message_id: str | None = None
+    publisher: str | None = None
+    reason: str
+    detail: str
+
+
 class EventEnvelope(Envelope):
     source: Literal["parley/threads"] = "parley/threads"
 
@@ -189,6 +207,17 @@ class ContactChanged(EventEnvelope):
     data: ContactData
 
 
+class OrderRejected(EventEnvelope):
+    """An order event of the shop's was refused. Routing key `order.rejected`.
+
+    Published before its delivery is dead-lettered, or acknowledged where it was a `PUT` that is answered. For the shop's services alone: no
+    customer, seller or administrator is told live.
+    """
+
+    type: Literal["parley.order.rejected.v1"] = "parley.order.rejected.v1"
+    data: RefusedOrder
+
+
 class Recipient(Grown):
     """One person to be mailed about an entry.
 
@@ -236,7 +265,8 @@ class EntryAddressed(EventEnvelope):
 
 
 Event = Annotated[
-    MessagePosted | DisputeOpened | DisputeClosed | MessageRedacted | ThreadRead, Field(discriminator="type")
+    MessagePosted | DisputeOpened | DisputeClosed | MessageRedacted | ThreadRead | OrderRejected,
+    Field(discriminator="type"),
 ]
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 

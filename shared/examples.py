@@ -152,6 +152,22 @@ EVENTS: Final[list[Envelope]] = [
     ),
 ]
 
+EVENTS.append(
+    _event(
+        events.OrderRejected,
+        "refused-53e8d1f0a7b94c2d",
+        {
+            "order_id": ORDER_ID,
+            "version": 3,
+            "event_id": "1042.3",
+            "message_id": "1042.3",
+            "publisher": "shop",
+            "reason": "version_conflict",
+            "detail": "order 1042: version 3 stands with other content; give the change a higher version, or a newer updated_at",
+        },
+    )
+)
+
 NOTIFICATIONS: Final[list[Envelope]] = [
     _event(
         events.EntryAddressed,

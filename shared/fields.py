@@ -102,6 +102,7 @@ WebAddress = Annotated[
     StringConstraints(pattern=r"^https?://[^\s\x00-\x1f\x7f-\x9f<>\"'\\^`{|}]+$", max_length=2_000),
     AfterValidator(_one_line),
 ]
+OrderVersion = Annotated[int, Field(ge=0, le=MAX_EXACT_INTEGER), WholeNumber]
 Seq = Annotated[int, Field(ge=0, le=MAX_EXACT_INTEGER), WholeNumber]
 Moment = Annotated[AwareDatetime, AfterValidator(_within_the_calendar)]
 

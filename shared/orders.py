@@ -7,7 +7,6 @@ from pydantic import Field, StringConstraints, TypeAdapter
 
 from shared.envelope import Envelope
 from shared.fields import (
-    MAX_EXACT_INTEGER,
     Contract,
     Currency,
     EmailAddress,
@@ -16,6 +15,7 @@ from shared.fields import (
     Money,
     Name,
     OrderId,
+    OrderVersion,
     PersonId,
     WebAddress,
     WholeNumber,
@@ -65,7 +65,7 @@ class OrderSnapshot(Contract):
     """
 
     order_id: OrderId
-    version: Annotated[int, Field(ge=0, le=MAX_EXACT_INTEGER), WholeNumber]
+    version: OrderVersion
     status: Annotated[str, StringConstraints(min_length=1, max_length=64)]
     placed_at: Moment
     url: WebAddress | None = None

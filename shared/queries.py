@@ -208,6 +208,22 @@ class OrderView(Grown):
     messages: str
 
 
+class OrderIntake(Grown):
+    """What became of a version of an order, for services; kept for 90 days.
+
+    `stands`: this version is the order as it is. `superseded`: it came, and a newer version stands. `refused`: what was sent under this
+    version is not in; `reason` (`version_conflict`, `parties_changed`, `invalid`, …) and `detail` say why, until something of the version
+    is taken. `unknown`: nothing of it was decided on. `standing_version` is the version that stands now, null where the order is unknown.
+    """
+
+    order_id: OrderId
+    version: int
+    state: Literal["stands", "superseded", "refused", "unknown"]
+    reason: str | None = None
+    detail: str | None = None
+    standing_version: int | None
+
+
 class Unread(Grown):
     """What is new in the caller's inbox. Counted up to 100 threads; `more` says that there are further ones."""
 

@@ -1,4 +1,4 @@
-"""Writes: a command is published, confirmed, and its outcome waited for; an order event is published and confirmed.
+"""Writes: a command, or an order's event, is published, confirmed, and its outcome waited for.
 
 Within two seconds the caller has an answer or knows that RabbitMQ has none.
 """
@@ -6,9 +6,10 @@ Within two seconds the caller has an answer or knows that RabbitMQ has none.
 import time
 import uuid
 from collections.abc import Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
+from urllib.parse import quote
 
 import orjson
 import structlog
@@ -20,11 +21,13 @@ from services.gateway.costs import Cost, cost_of
 from services.gateway.limits import WriteLimits
 from services.gateway.metrics import Figures
 from services.gateway.replies import Replies
+from services.gateway.results import OrderTaken
 from services.gateway.writes import Write
 from shared import commands, topology, traces
 from shared.commands import Command, CommandOutcome
 from shared.envelope import MAX_MESSAGE_BYTES
 from shared.errors import ProblemError, refuse
+from shared.fields import OrderId
 from shared.logs import logged
 from shared.orders import OrderSnapshot, order_event, order_routing_key
 from shared.publishing import NotPublished, Outgoing, Publisher, PublishUnknown, Refused
@@ -136,12 +139,15 @@ class Commands:
 
     async def _outcome(self, command: ReadyCommand, write: Write) -> CommandOutcome | None:
         """What threads says within the caller's patience. Who would not wait has no answer sent to."""
-        key, patience_s = write.key or command.id, write.preference.patience_s
-        if patience_s <= 0:
-            await self._publish(command.message(reply_to=None), key=key)
+        return await self._awaited(command.message(reply_to=None), write, key=write.key or command.id)
+
+    async def _awaited(self, message: Outgoing, write: Write, *, key: str | None) -> CommandOutcome | None:
+        patience_s, asked = write.preference.patience_s, message.correlation_id
+        if patience_s <= 0 or asked is None:
+            await self._publish(message, key=key)
             return None
-        with self._replies.expecting(command.id) as waiting:
-            await self._publish(command.message(reply_to=waiting.reply_to), key=key)
+        with self._replies.expecting(asked) as waiting:
+            await self._publish(replace(message, reply_to=waiting.reply_to), key=key)
             return await waiting.outcome(within_s=patience_s)
 
     async def hand_over(self, command: Command) -> None:
@@ -149,19 +155,27 @@ class Commands:
         await self._publish(ready(command).message(reply_to=None), key=None)
         log.info("write", operation=commands.routing_key(command), command_id=command.id, answer="accepted")
 
-    async def publish_order(self, snapshot: OrderSnapshot, write: Write) -> None:
-        """Publishes the order event. May be repeated freely: its version says which is which."""
+    async def answer_order(self, snapshot: OrderSnapshot, write: Write) -> Response:
+        """Publishes the order's event and answers with what became of it, or with 202 where that does not come within the caller's patience.
+
+        May be repeated freely: its version says which is which. Raises ProblemError: 413, and 503 where RabbitMQ did not confirm it.
+        """
         event, started = order_event(snapshot, source=SOURCE, now=datetime.now(UTC)), time.monotonic()
         body, operation = event.model_dump_json(exclude_none=True).encode(), order_routing_key(event)
         if len(body) > MAX_MESSAGE_BYTES:
             raise refuse("too_large", f"The order may have at most {MAX_MESSAGE_BYTES} bytes.")
+        asked = write.ids.new(write.caller.key)
         message = Outgoing(
-            exchange=topology.SHOP_ORDERS, routing_key=operation, body=body, message_id=f"{event.id}/{uuid.uuid4().hex}"
+            exchange=topology.SHOP_ORDERS,
+            routing_key=operation,
+            body=body,
+            message_id=f"{event.id}/{uuid.uuid4().hex}",
+            correlation_id=asked,
         )
-        await self._publish(message, key=None)
-        self._figures.write(operation, "accepted", time.monotonic() - started)
-        order, version = logged(snapshot.order_id), snapshot.version
-        log.info("write", operation=operation, order=order, version=version, role=write.caller.role, answer="accepted")
+        outcome = await self._awaited(message, write, key=None)
+        known = outcome or CommandOutcome(command_id=asked, order_id=snapshot.order_id, state="accepted", status=202)
+        self._count(known, operation, started, write)
+        return _order_taken(snapshot, write) if known.state == "accepted" else _response(known, write)
 
     async def _publish(self, message: Outgoing, *, key: str | None) -> None:
         try:
@@ -229,6 +243,20 @@ class Accepted(Response):
         ]
         if applied is not None:
             self.raw_headers.append((b"preference-applied", applied.encode()))
+
+
+def _order_taken(snapshot: OrderSnapshot, write: Write) -> Response:
+    taken = OrderTaken(order_id=snapshot.order_id, version=snapshot.version)
+    headers = {"Location": intake_path(snapshot.order_id, snapshot.version), "Retry-After": "1"}
+    applied = write.preference.applied(accepted_only=True)
+    if applied is not None:
+        headers["Preference-Applied"] = applied
+    return Response(taken.model_dump_json(), status_code=202, media_type="application/json", headers=headers)
+
+
+def intake_path(order_id: OrderId, version: int) -> str:
+    """Where services ask what became of this version of the order."""
+    return f"/v1/orders/{quote(order_id, safe=':~')}/intake/{version}"
 
 
 def _response(outcome: CommandOutcome, write: Write) -> Response:

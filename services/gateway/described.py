@@ -68,6 +68,27 @@ def write(*also: int, done: Mapping[int, type[BaseModel]], body: bool = True) ->
     return described
 
 
+def order_write(done: type[BaseModel]) -> Described:
+    """What `PUT` of an order may be answered with."""
+    described = problems(*_OF_TOKENS, 403, 409, *_OF_BODIES)
+    described[409]["description"] = "`version_conflict`: this version stands with other content. `parties_changed`"
+    described[200] = {"description": "Decided", "model": done, "headers": _APPLIED}
+    described[202] = {
+        **ACCEPTED,
+        "headers": ACCEPTED["headers"]
+        | {"Location": {"description": "`/v1/orders/{order_id}/intake/{version}`", "schema": {"type": "string"}}},
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/OrderTaken"}}},
+        "links": {
+            "intake": {
+                "operationId": "getOrderIntake",
+                "parameters": {"order_id": "$response.body#/order_id", "version": "$response.body#/version"},
+                "description": "What became of it",
+            }
+        },
+    }
+    return described
+
+
 _APPLIED: Final = {
     "Preference-Applied": {"description": "The preferences of `Prefer` that counted", "schema": {"type": "string"}}
 }

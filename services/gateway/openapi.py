@@ -39,6 +39,7 @@ MODELS: Final[tuple[type[BaseModel], ...]] = (
     requests.ImportedMessage,
     requests.GuestLink,
     results.ThreadNotMarked,
+    results.OrderTaken,
     audience.LiveEntry,
     audience.LiveRead,
     audience.LiveRedaction,

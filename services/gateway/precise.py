@@ -17,7 +17,7 @@ OF_FIELDS: Final[Mapping[tuple[str, str], Mapping[str, Any]]] = {
 _OF_ORDER: Final = {"order_id": "$request.path.order_id"}
 # By operation and status: the operations that can follow, and where their parameters come from.
 LINKS: Final[Mapping[tuple[str, str], Mapping[str, Mapping[str, str]]]] = {
-    ("putOrder", "202"): {"getOrder": _OF_ORDER, "postMessage": _OF_ORDER, "openDispute": _OF_ORDER},
+    ("putOrder", "200"): {"getOrder": _OF_ORDER, "postMessage": _OF_ORDER, "openDispute": _OF_ORDER},
     ("postMessage", "201"): {
         "listMessages": _OF_ORDER,
         "markRead": _OF_ORDER,

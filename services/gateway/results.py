@@ -1,11 +1,9 @@
 """What writes answer with when they are done, beyond the messages, disputes and preferences of shared.queries."""
 
-from typing import Annotated, Literal
-
-from pydantic import Field
+from typing import Literal
 
 from shared.errors import Problem
-from shared.fields import Grown, OrderId, Seq
+from shared.fields import Grown, OrderId, OrderVersion, Seq
 
 
 class MarkResult(Grown):
@@ -37,10 +35,16 @@ class WatchResult(Grown):
 
 
 class OrderTaken(Grown):
-    """The order event that RabbitMQ has."""
+    """The order event that RabbitMQ has; `Location` says what becomes of it."""
 
     order_id: OrderId
-    version: Annotated[int, Field(ge=0)]
+    version: OrderVersion
+
+
+class OrderDecided(OrderTaken):
+    """What became of the snapshot: `stands` is false where a newer one stands, which is no fault of anybody's."""
+
+    stands: bool
 
 
 class GuestSession(Grown):

@@ -18,12 +18,14 @@ from services.threads.consumers import CommandConsumer
 from services.threads.effects import Effects
 from services.threads.entries import Log
 from services.threads.finish import Finisher
+from services.threads.intake import Intake
 from services.threads.lookup import LookUp
 from services.threads.marks import Marks
 from services.threads.metrics import Metrics
 from services.threads.migrate import STEPS
 from services.threads.order_events import QUEUE as ORDERS
-from services.threads.order_events import OrderEvents, OrderSubscription
+from services.threads.order_events import AnsweredOrders, OrderEvents, OrderSubscription
+from services.threads.order_refusals import OrderRefusals
 from services.threads.orders import Orders
 from services.threads.outcomes import Outcomes
 from services.threads.people import People
@@ -127,6 +129,7 @@ def build_worker(settings: Settings, store: Database, metrics: Metrics) -> Worke
     amqp_url = settings.amqp_url.get_secret_value()
     publisher = GroupPublisher(amqp_url, name="threads-publish")
     entries, orders, people, projection = Log(store), Orders(store), People(store), Projection(store)
+    replies, intake = Replies(publisher), Intake(store)
     finisher = Finisher(
         entries=entries,
         projection=projection,
@@ -148,18 +151,24 @@ def build_worker(settings: Settings, store: Database, metrics: Metrics) -> Worke
         writer=Writer(log=entries, states=states, metrics=metrics),
         effects=Effects(log=entries, marks=marks, people=people, orders=orders),
         finisher=finisher,
-        replies=Replies(publisher),
+        replies=replies,
         publisher=publisher,
         metrics=metrics,
     )
-    handler = OrderEvents(orders=orders, projection=projection)
+    refusals = OrderRefusals(intake=intake, publisher=publisher, replies=replies, queue=ORDERS)
+    events = OrderEvents(orders=orders, projection=projection)
+    handler = AnsweredOrders(events=events, intake=intake, refusals=refusals, replies=replies)
     return Worker(
         publisher=publisher,
         commands=CommandConsumer(
             amqp_url, committer=committer, publisher=publisher, metrics=metrics, group_max=settings.group_max
         ),
         order_events=OrderSubscription(
-            amqp_url, handler=handler, publisher=publisher, on_dead=metrics.dead_letters.labels(ORDERS.name).inc
+            amqp_url,
+            handler=handler,
+            publisher=publisher,
+            on_refused=refusals.say,
+            on_dead=metrics.dead_letters.labels(ORDERS.name).inc,
         ),
         sweeper=Sweeper(entries=entries, orders=orders, finisher=finisher, metrics=metrics),
         topology=Topology(amqp_url, service="threads", reads=READS, writes=WRITES),

@@ -33,6 +33,7 @@ INDEXES: Final[Indexes] = {
         ),
     ],
     "outcomes": [IndexModel([("at", ASCENDING)], name="kept_for_90_days", expireAfterSeconds=OUTCOME_LIFE_S)],
+    "intake": [IndexModel([("at", ASCENDING)], name="kept_for_90_days", expireAfterSeconds=OUTCOME_LIFE_S)],
     "threads": [
         IndexModel(LISTS_PLACED, name="lists_placed"),
         IndexModel(TALKS_NEWEST, name="talks_newest", partialFilterExpression=_where_present("talks")),

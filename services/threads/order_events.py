@@ -10,12 +10,16 @@ from faststream import AckPolicy
 from faststream.rabbit import Channel, RabbitBroker, RabbitQueue
 from faststream.rabbit.annotations import RabbitMessage
 
-from services.threads import order_versions
-from services.threads.orders import Orders, document_of
+from services.threads import answers, order_versions
+from services.threads.intake import Intake
+from services.threads.order_refusals import GATEWAY, OrderRefusals, asked_by
+from services.threads.order_versions import OrderRefused
+from services.threads.orders import Kept, Orders, document_of
 from services.threads.projection import Projection, order_update
+from services.threads.replies import Replies
 from shared import topology
 from shared.connections import CONNECT_LIMIT_S, RECONNECT_S, with_options
-from shared.delivery import Settler, WorkQueue, original_publisher
+from shared.delivery import Refusal, Settler, WorkQueue, publisher_of
 from shared.envelope import read
 from shared.losses import NO_CONNECTION, loss_is_an_error
 from shared.mongo import is_away, require_storable
@@ -24,7 +28,6 @@ from shared.publishing import Publisher
 
 log = structlog.get_logger(__name__)
 
-GATEWAY: Final = "gateway"
 QUEUE: Final = WorkQueue(topology.ORDERS_QUEUE, service="threads", publishers=frozenset({GATEWAY, "shop"}))
 PREFETCH: Final = 32
 STOP_LIMIT_S: Final = 10.0
@@ -38,16 +41,42 @@ class OrderEvents:
     def __init__(self, *, orders: Orders, projection: Projection) -> None:
         self._orders, self._projection = orders, projection
 
-    async def handle(self, message: AbstractIncomingMessage) -> None:
-        """Raises CannotProcess for what is no order event, and for a snapshot that contradicts the one that stands."""
-        event = read(ORDER_EVENT, message.body)
-        await self.take(event.data, source_time=_source_time_of(event, message))
+    async def take(self, snapshot: OrderSnapshot, *, source_time: str | None = None) -> Kept:
+        """All of it or nothing: every document that the snapshot makes can be stored before the first one is.
 
-    async def take(self, snapshot: OrderSnapshot, *, source_time: str | None = None) -> None:
-        """All of it or nothing: every document that the snapshot makes can be stored before the first one is."""
+        Raises OrderRefused for a snapshot that contradicts the one that stands.
+        """
         require_storable(document_of(snapshot, source_time), *order_update(snapshot, source_time))
-        if (await self._orders.keep(snapshot, source_time=source_time)).stands:
+        kept = await self._orders.keep(snapshot, source_time=source_time)
+        if kept.stands:
             await self._projection.write_order(snapshot, source_time=source_time)
+        return kept
+
+
+class AnsweredOrders:
+    """Takes order events, and says of each what became of it. May run twice."""
+
+    def __init__(self, *, events: OrderEvents, intake: Intake, refusals: OrderRefusals, replies: Replies) -> None:
+        self._events, self._intake, self._refusals, self._replies = events, intake, refusals, replies
+
+    async def handle(self, message: AbstractIncomingMessage) -> None:
+        """Raises CannotProcess for what is no order event, and for a snapshot that contradicts the one that stands.
+
+        A gateway's `PUT` that contradicts it is answered instead, and is nothing for an operator.
+        """
+        event, asked = read(ORDER_EVENT, message.body), asked_by(message, QUEUE)
+        order_id, version = event.data.order_id, event.data.version
+        try:
+            kept = await self._events.take(event.data, source_time=_source_time_of(event, message))
+        except OrderRefused as refusal:
+            if asked is None:
+                raise
+            await self._refusals.say(message, refusal)
+            return
+        await self._intake.taken(order_id, version, stands=kept.stands, is_new=kept.is_new)
+        if asked is not None:
+            result: dict[str, object] = {"order_id": order_id, "version": version, "stands": kept.stands}
+            self._replies.send(message.reply_to, answers.done(asked, order_id, result))
 
 
 class OrderSubscription:
@@ -57,8 +86,9 @@ class OrderSubscription:
         self,
         amqp_url: str,
         *,
-        handler: OrderEvents,
+        handler: AnsweredOrders,
         publisher: Publisher,
+        on_refused: Refusal,
         on_dead: Callable[[], None] = lambda: None,
     ) -> None:
         self._channel = Channel(prefetch_count=PREFETCH)
@@ -72,7 +102,7 @@ class OrderSubscription:
             logger=None,
             graceful_timeout=STOP_LIMIT_S,
         )
-        settler = Settler(publisher=publisher, queue=QUEUE, away=is_away, on_dead=on_dead)
+        settler = Settler(publisher=publisher, queue=QUEUE, away=is_away, on_dead=on_dead, on_refused=on_refused)
 
         @self._broker.subscriber(
             RabbitQueue(topology.ORDERS_QUEUE, declare=False),
@@ -132,7 +162,7 @@ class OrderSubscription:
 
 def _source_time_of(event: OrderEvent, message: AbstractIncomingMessage) -> str | None:
     """The shop's moment of the change. The `time` of what the gateway publishes (`PUT`) is a clock of ours, and does not count."""
-    is_ours = original_publisher(message) == GATEWAY
+    is_ours = publisher_of(message, QUEUE) == GATEWAY
     return order_versions.source_time(event.data.updated_at, None if is_ours else event.time)
 
 

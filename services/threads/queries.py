@@ -13,13 +13,13 @@ from fastapi.responses import Response
 from fastapi.routing import APIRoute
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
-from services.threads import command_status, history, lists, me, order_page, search
+from services.threads import command_status, history, intake, lists, me, order_page, search
 from services.threads.cursors import MAX_CHARACTERS, Cursors
 from services.threads.lists import Listing
 from shared.callers import Caller
 from shared.commands import CommandOutcome
 from shared.errors import FieldError, Problem, refuse
-from shared.fields import MAX_EXACT_INTEGER, CommandId, OrderId, Seq
+from shared.fields import MAX_EXACT_INTEGER, CommandId, OrderId, OrderVersion, Seq
 from shared.mongo import Database
 from shared.queries import (
     HISTORY_LIMIT_DEFAULT,
@@ -31,6 +31,7 @@ from shared.queries import (
     Limit,
     Me,
     OrderFilter,
+    OrderIntake,
     OrderView,
     Preferences,
     ThreadFilter,
@@ -84,8 +85,10 @@ class HistoryAsked(Asked):
 
 ORDER_ID: Final = TypeAdapter[str](OrderId)
 COMMAND_ID: Final = TypeAdapter[str](CommandId)
+VERSION: Final = TypeAdapter[int](OrderVersion)
 
 A = TypeVar("A", bound=Asked)
+V = TypeVar("V")
 
 
 class Question(APIRoute):
@@ -144,6 +147,12 @@ class Answers:
         caller, command_id = await self._caller(request), _in_path(request, "command_id", COMMAND_ID)
         return answer(await command_status.find(self.database, caller, command_id))
 
+    async def intake(self, request: Request) -> Response:
+        caller, order_id = await self._caller(request), _in_path(request, "order_id", ORDER_ID)
+        if caller.role != "service":
+            raise refuse("forbidden", "Only the shop's services may do that. Use a token with the role service.")
+        return answer(await intake.find(self.database, order_id, _in_path(request, "version", VERSION)))
+
     async def _caller(self, request: Request) -> Caller:
         header = request.headers.get("authorization", "")
         if not header.lower().startswith(BEARER):
@@ -170,7 +179,7 @@ def _asked(model: type[A], request: Request) -> A:
         raise _invalid(error, "query") from None
 
 
-def _in_path(request: Request, name: str, kind: TypeAdapter[str]) -> str:
+def _in_path(request: Request, name: str, kind: TypeAdapter[V]) -> V:
     try:
         return kind.validate_python(request.path_params[name])
     except ValidationError as error:
@@ -202,6 +211,7 @@ def build_router(*, database: Database, tokens: Tokens, link_secret: str) -> API
         ("/orders/{order_id}", answers.order, OrderView, "An order, its thread, and what you may do"),
         ("/orders/{order_id}/messages", answers.messages, History, "The history of an order's thread"),
         ("/orders/{order_id}/dispute", answers.dispute, DisputeView, "The newest dispute about an order"),
+        ("/orders/{order_id}/intake/{version}", answers.intake, OrderIntake, "What became of a version of an order"),
         ("/me", answers.me, Me, "Who am I, and what is new"),
         ("/me/preferences", answers.preferences, Preferences, "What I get by mail"),
         ("/commands/{command_id}", answers.command, CommandOutcome, "What became of a write"),

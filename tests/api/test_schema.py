@@ -36,7 +36,7 @@ LONG_AGO: Final = "2025-12-24T18:00:00Z"
 GOOD_STATUSES: Final = ("2xx", "401", "403", "404", "409")
 BAD_STATUSES: Final = ("401", "403", "404", "405", "409", "415", "422")
 
-BY_SERVICES: Final = frozenset({"putOrder", "importMessage"})
+BY_SERVICES: Final = frozenset({"putOrder", "getOrderIntake", "importMessage"})
 BY_ADMINS: Final = frozenset({"redactMessage", "watchThread", "unwatchThread"})
 BY_EITHER_PARTY: Final = frozenset({"postMessage", "getOrder", "listMessages", "markRead", "getDispute"})
 
@@ -152,7 +152,7 @@ class Shaping:
 
     def _headers(self, name: str, case: Any) -> None:
         """Nobody waits for long, and some do not wait at all: their 202 links to the command's outcome."""
-        if case.method != "GET" and name not in ("putOrder", "unsubscribe", "openGuestSession"):
+        if case.method != "GET" and name not in ("unsubscribe", "openGuestSession"):
             chosen = self._random.choice(("wait=5", "wait=5", "respond-async"))
             case.headers["Prefer"] = chosen
         if "If-Match" in case.headers:

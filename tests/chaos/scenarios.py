@@ -212,7 +212,7 @@ async def an_older_order_comes_late(trial: Trial) -> None:
 async def _put(trial: Trial, order: Any) -> None:
     service = trial.stage.clients.service()
     answer = await service.call("PUT", f"/v1/orders/{order.order_id}", order.model_dump(mode="json"))
-    assert answer.status == 202, answer
+    assert answer.status in (200, 202), answer
 
 
 async def an_order_comes_after_the_post(trial: Trial) -> None:

@@ -7,6 +7,8 @@ from deploy.ctl.__main__ import parser, run
 from deploy.ctl.target import Target
 from services.threads.orders import document_of
 from shared import topology
+from shared.orders import OrderSnapshot, order_event, order_routing_key
+from shared.publishing import Outgoing, Publisher
 from tests.e2e.client import Clients, clients_of
 from tests.made import snapshot
 from tests.servers.parley import Parley
@@ -113,8 +115,7 @@ async def test_a_dead_letter_is_shown_replayed_and_replaying_twice_changes_nothi
     dead = topology.dead_queue(topology.ORDERS_QUEUE)
     async with clients_of(running_parley) as clients:
         await clients.put_order(snapshot())
-        changed = snapshot(status="other content").model_dump(mode="json")
-        await clients.service().call("PUT", "/v1/orders/1042", changed)
+        await _publish(running_parley, snapshot(status="other content"))
 
         async def is_dead() -> bool:
             return await running_parley.vhost.depth(dead) == 1
@@ -133,6 +134,16 @@ async def test_a_dead_letter_is_shown_replayed_and_replaying_twice_changes_nothi
         await eventually(is_kept)
         assert "replayed 0" in (await ctl("dead", "replay", letter_id))[1]
         assert "0 dead letters" in (await ctl("dead", "list"))[1]
+
+
+async def _publish(parley: Parley, order: OrderSnapshot) -> None:
+    """As a shop does over AMQP; what it publishes by `PUT` is answered, and no dead letter."""
+    shop = Publisher(parley.vhost.url("shop"), name="test-shop")
+    await shop.connected()
+    event = order_event(order, source="shop", now=order.placed_at)
+    body = event.model_dump_json(exclude_none=True).encode()
+    await shop.publish(Outgoing(topology.SHOP_ORDERS, order_routing_key(event), body, message_id=event.id))
+    await shop.close()
 
 
 async def test_a_failed_mail_is_listed_and_sent_when_it_is_retried(running_parley: Parley, ctl: Ctl) -> None:

@@ -80,16 +80,16 @@ class Clients:
         return self.with_token(self._parley.service())
 
     async def put_order(self, order: OrderSnapshot) -> None:
-        """Publishes the order as a shop without AMQP does, and waits until it is there."""
-        answer = await self.service().call("PUT", f"/v1/orders/{order.order_id}", order.model_dump(mode="json"))
-        assert answer.status == 202, answer
-        admin = self.admin()
+        """Publishes the order as a shop without AMQP does, and returns when it, or a newer version, stands."""
+        service, path = self.service(), f"/v1/orders/{order.order_id}"
+        answer = await service.call("PUT", path, order.model_dump(mode="json"), Prefer="wait=30")
+        assert answer.status in (200, 202), answer
 
-        async def is_there() -> bool:
-            found = await admin.get(f"/v1/orders/{order.order_id}")
-            return found.status == 200 and found.body["order"]["version"] >= order.version
+        async def is_decided() -> bool:
+            return (await service.get(answer.headers["location"])).body["state"] in ("stands", "superseded")
 
-        await eventually(is_there, what=f"order {order.order_id} being there")
+        if answer.status == 202:
+            await eventually(is_decided, what=f"order {order.order_id} being there")
 
 
 @asynccontextmanager

@@ -20,6 +20,7 @@ from services.gateway.command_ids import CommandIds
 from services.gateway.live.answer import offset_in
 from services.notifier.smtp import without_addresses
 from services.threads.cursors import Cursors
+from services.threads.order_refusals import read_named
 from shared import commands, envelope, events, examples, orders, tokens, traces
 from shared.errors import CannotProcess, ProblemError
 from shared.tokens import DemoKeys, JwksKeys, Keys, Tokens
@@ -196,6 +197,13 @@ def last_event_id(sent: bytes) -> None:
     assert offset is None or 0 <= offset <= 2**53
 
 
+def refused_order(sent: bytes) -> None:
+    """Whatever a shop publishes, what is told of its refusal holds no address, and is what it says it is."""
+    named = read_named(sent)
+    assert "@" not in f"{named.order_id} {named.event_id}"
+    events.RefusedOrder(order_id=named.order_id, version=named.version, reason="invalid", detail="")
+
+
 def smtp_answer(sent: bytes) -> None:
     """Whatever a mail server says about the recipient, no address is kept."""
     assert ADDRESS not in without_addresses(sent.decode("utf-8", "replace"))
@@ -229,6 +237,7 @@ def parsers() -> list[Parser]:
     return [
         Parser("command", message(commands.COMMAND), _written(examples.COMMANDS), broken, 12),
         Parser("order event", message(orders.ORDER_EVENT), _written(examples.ORDER_EVENTS), broken, 12),
+        Parser("order event, refused", refused_order, _written(examples.ORDER_EVENTS), (), 6),
         Parser("event", message(events.EVENT), _written(examples.EVENTS), broken, 8),
         Parser("addressed event", message(events.NOTIFICATION), _written(examples.NOTIFICATIONS), broken, 8),
         Parser("outcome", lambda sent: envelope.read(commands.OUTCOME, sent), _written([examples.REPLY]), broken, 6),

@@ -36,7 +36,7 @@ VERBS: dict[str, Verb] = {
 }
 WORK = {"find", "insert", "update", "create an index", "list collections"}
 # What the services keep, as test_own_credentials.py finds it after they have worked.
-THREADS_KEEPS = ("entries", "orders", "outcomes", "preferences", "reads", "schema", "threads", "watches")
+THREADS_KEEPS = ("entries", "intake", "orders", "outcomes", "preferences", "reads", "schema", "threads", "watches")
 NOTIFIER_KEEPS = ("choices", "mails", "reads", "redactions", "schema")
 
 # service × collection: what it may do there. Everything else is refused, and so is everything in collections of other databases.

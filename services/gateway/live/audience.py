@@ -7,7 +7,7 @@ from typing import Any, Literal, assert_never
 import orjson
 
 from shared.callers import Caller
-from shared.events import EVENT, EntryMade, MarkMoved, TextTakenOut
+from shared.events import EVENT, EntryMade, MarkMoved, RefusedOrder, TextTakenOut
 from shared.fields import CommandId, Grown, Moment, OrderId, Seq
 from shared.queries import DisputeView, Message, dispute_view, public_author
 
@@ -20,6 +20,14 @@ KIND_OF_TYPE: Mapping[str, LiveKind] = {
     "parley.message.redacted.v1": "message.redacted",
     "parley.thread.read.v1": "thread.read",
 }
+
+
+# What is published for the shop's services alone.
+TOLD_TO_NOBODY: frozenset[str] = frozenset({"parley.order.rejected.v1"})
+
+
+class ToldToNobody(Exception):
+    """An event of ours that nobody is told of live."""
 
 
 class LiveThread(Grown):
@@ -89,8 +97,10 @@ class LiveEvent:
     __slots__ = ("_body", "_person", "_said", "id", "kind", "offset", "places")
 
     def __init__(self, offset: int, body: bytes) -> None:
-        """Raises ValueError or KeyError where this is no event of ours."""
+        """Raises ValueError or KeyError where this is no event of ours, ToldToNobody where it is one for nobody here."""
         envelope = orjson.loads(body)
+        if envelope["type"] in TOLD_TO_NOBODY:
+            raise ToldToNobody
         said = envelope["data"]
         self.offset = offset
         self.id: str = envelope["id"]
@@ -129,6 +139,8 @@ def _public(body: bytes, *, mine: bool) -> dict[str, Any]:
             public = LiveRead(order_id=data.order_id, up_to_seq=data.up_to_seq, unread=data.unread, mine=mine)
         case TextTakenOut():
             public = LiveRedaction(order_id=data.order_id, message_id=data.message_id, seq=data.seq)
+        case RefusedOrder():
+            raise ToldToNobody
         case _:
             assert_never(data)
     return public.model_dump(mode="json")

@@ -11,7 +11,7 @@ from typing import Final
 import aiormq.abc
 import structlog
 
-from services.gateway.live.audience import LiveEvent
+from services.gateway.live.audience import LiveEvent, ToldToNobody
 from services.gateway.live.clients import Clients
 from services.gateway.live.ring import NOTHING_YET, Ring
 from services.gateway.live.stream import Delivered, StreamEnded, StreamReading, holds_anything
@@ -165,6 +165,8 @@ class Feed:
 def _event(delivered: Delivered) -> LiveEvent | None:
     try:
         return LiveEvent(delivered.offset, delivered.body)
+    except ToldToNobody:
+        return None
     except (ValueError, KeyError, TypeError):
         log.warning("live_event_not_understood", offset=delivered.offset)
         return None

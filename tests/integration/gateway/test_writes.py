@@ -153,11 +153,24 @@ async def test_roles_that_have_nothing_to_do_with_a_thread_are_told_that_there_i
 
 async def test_an_order_is_published_as_an_event_by_services_alone(api: Api, vhost: Vhost) -> None:
     refused = await api.call("PUT", "/v1/orders/1042", bearer=token("admin"), body=ORDER)
-    taken = await api.call("PUT", "/v1/orders/1042", bearer=token("service"), body=ORDER)
+    taken = await api.call("PUT", "/v1/orders/1042", bearer=token("service"), body=ORDER, Prefer="respond-async")
     assert (refused.status, taken.status, taken.json) == (403, 202, {"order_id": "1042", "version": 1})
+    assert taken.headers["Location"] == "/v1/orders/1042/intake/1"
+    assert taken.headers["Preference-Applied"] == "respond-async"
     (message,) = await vhost.take_all(topology.ORDERS_QUEUE)
     event = ORDER_EVENT.validate_json(message.body)
     assert (message.routing_key, message.user_id, event.data.total) == ("order.updated", "gateway", "39.80")
+
+
+async def test_an_order_that_nobody_decides_in_time_is_answered_with_where_to_ask(api: Api, vhost: Vhost) -> None:
+    order = ORDER | {"order_id": "a:b~1"}
+    taken = await api.call("PUT", "/v1/orders/a:b~1", bearer=token("service"), body=order, Prefer="wait=0")
+    assert (taken.status, taken.headers["Location"]) == (202, "/v1/orders/a:b~1/intake/1")
+    patient = await api.call("PUT", "/v1/orders/a:b~1", bearer=token("service"), body=order)
+    assert patient.status == 202
+    messages = await vhost.take_all(topology.ORDERS_QUEUE)
+    assert [message.reply_to is None for message in messages] == [True, False]
+    assert all(message.correlation_id for message in messages)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from shared import topology
 from shared.commands import OUTCOME, CommandEnvelope, CommandOutcome, routing_key
 from shared.orders import OrderSnapshot, order_event, order_routing_key
 from shared.publishing import Outgoing, Publisher
+from tests.made import new_id
 from tests.servers.rabbitmq import Vhost
 from tests.servers.waiting import eventually
 
@@ -42,6 +43,23 @@ class Wire:
 
     async def raw_command(self, body: bytes, *, routing_key: str) -> None:
         await self._gateway.publish(Outgoing(topology.COMMANDS, routing_key, body, message_id=secrets.token_hex(8)))
+
+    async def put(self, order: OrderSnapshot, *, timeout_s: float = 20) -> CommandOutcome:
+        """The order as a gateway publishes a `PUT`, and the reply."""
+        asked = new_id()
+        event = order_event(order, source="parley/gateway", now=datetime.now(UTC))
+        await self._gateway.publish(
+            Outgoing(
+                topology.SHOP_ORDERS,
+                order_routing_key(event),
+                event.model_dump_json(exclude_none=True).encode(),
+                message_id=secrets.token_hex(8),
+                reply_to=REPLY_QUEUE,
+                correlation_id=asked,
+            )
+        )
+        await self.until(lambda: asked in self.replies, timeout_s=timeout_s)
+        return self.replies[asked][-1]
 
     async def send(self, command: CommandEnvelope) -> None:
         """Publishes a command and asks for the reply."""

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from services.gateway.live.answer import offset_in
-from services.gateway.live.audience import LiveEvent, listens_to
+from services.gateway.live.audience import KIND_OF_TYPE, TOLD_TO_NOBODY, LiveEvent, ToldToNobody, listens_to
 from services.gateway.live.clients import MAX_WAITING_EVENTS, Client, Clients
 from services.gateway.live.ring import Ring
 from services.gateway.metrics import Figures
+from shared import examples
 from shared.callers import Caller
 from shared.errors import ProblemError
 from tests.unit.gateway.happenings import ADA, BOB, STAFF, closed, live, opened, posted, read, redacted
@@ -98,6 +99,16 @@ def test_a_mark_says_whether_it_is_ones_own() -> None:
 def test_a_type_of_a_later_version_is_left_out() -> None:
     with pytest.raises(KeyError):
         LiveEvent(0, b'{"id": "x", "type": "parley.message.posted.v2", "data": {}}')
+
+
+def test_an_order_that_was_refused_is_told_to_nobody() -> None:
+    (refused,) = (event for event in examples.EVENTS if event.type == "parley.order.rejected.v1")
+    with pytest.raises(ToldToNobody):
+        live(refused)
+
+
+def test_of_every_event_it_is_said_who_is_told() -> None:
+    assert {event.type for event in examples.EVENTS} == KIND_OF_TYPE.keys() | TOLD_TO_NOBODY
 
 
 @pytest.mark.parametrize(

@@ -178,7 +178,7 @@ AT_ATTACHING: dict[str, Moment] = {
 async def order_events_are_consumed(moment: Moment) -> None:
     nobody: Any = None
     async with moment(StubBroker()) as broker:
-        orders = OrderSubscription(broker.url, handler=nobody, publisher=nobody)
+        orders = OrderSubscription(broker.url, handler=nobody, publisher=nobody, on_refused=nobody)
         assert not await orders.is_consuming()
         async with asyncio.timeout(20):
             await orders.start()
