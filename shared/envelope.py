@@ -1,7 +1,8 @@
 """The envelope of every message: CloudEvents 1.0, JSON, structured mode."""
 
 import re
-from typing import Final, Literal, TypeVar
+from collections.abc import Mapping
+from typing import Any, Final, Literal, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -34,12 +35,12 @@ class Envelope(Grown):
     traceparent: str | None = None
 
 
-def read(adapter: TypeAdapter[M], body: bytes) -> M:
-    """The message in these bytes. Raises CannotProcess, with the first broken field but never its value."""
+def read(adapter: TypeAdapter[M], body: bytes, *, context: Mapping[str, Any] | None = None) -> M:
+    """The message in these bytes; `context` is `GIVEN` for what shops send. Raises CannotProcess, with the first broken field but never its value."""
     if len(body) > MAX_MESSAGE_BYTES:
         raise CannotProcess("too_large", f"{len(body)} bytes; at most {MAX_MESSAGE_BYTES} are read")
     try:
-        return adapter.validate_json(body)
+        return adapter.validate_json(body, context=context)
     except ValidationError as error:
         raise CannotProcess("invalid", first_error(error)) from None
 

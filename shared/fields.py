@@ -1,10 +1,22 @@
 """Field types that every contract is made of, with the limits that the documentation states."""
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+)
+
+from shared import addresses
 
 TEXT_MAX_CHARACTERS = 10_000
 ORDER_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:~-]{0,63}$"
@@ -16,8 +28,18 @@ _CONTROLS_IN_ONE_LINE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 # JSON Schema's words for rules that are checked here in Python, so that the documents say them too.
 _ONE_LINE_SCHEMA = {"pattern": r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*$"}
-_ADDRESS_CHARACTER = r"[^\s\u0000-\u001f\u007f-\u009f\u2028\u2029<>,;:\"()\[\]\\]"
-_ADDRESS_SCHEMA = {"pattern": rf"^{_ADDRESS_CHARACTER}+@{_ADDRESS_CHARACTER.replace('<', '@<')}+$"}
+# As far as a pattern can say it; whether the domain is one, and how long all of it is in bytes, is looked at in shared/addresses.py.
+_LOCAL_PART = r'[^\s\u0000-\u001f\u007f-\u009f\u00ad\u200b\u200e\u200f\u2028-\u202f\u205f-\u206f\ufeff<>,;:"()\[\]\\@]+'
+_QUOTED_LOCAL_PART = r'"(?:[ !#-\[\]-~]|\\[ -~])+"'
+_LABEL = r"[^\u0000-\u002c\u002e\u002f\u003a-\u0040\u005b-\u0060\u007b-\u00a0]+"
+ADDRESS_SCHEMA: Final[dict[str, Any]] = {
+    "pattern": rf"^(?:{_LOCAL_PART}|{_QUOTED_LOCAL_PART})@{_LABEL}(?:\.{_LABEL})*$",
+    "maxLength": addresses.MAX_ADDRESS_OCTETS,
+}
+
+GIVEN: Final[Mapping[str, Any]] = {"given": True}
+"""The validation context of what callers and shops send. A rule that is newer than what is stored holds in it alone: a document of
+an older release must be readable for ever."""
 
 
 def _without_nul(value: str) -> str:
@@ -38,11 +60,17 @@ def _one_line(value: str) -> str:
     return value
 
 
-def _address(value: str) -> str:
-    """An address that can stand in a mail's envelope and header as it is; whether it exists, only SMTP can say."""
-    local, at, domain = value.rpartition("@")
-    if not at or not local or not domain or re.search(r"[\s<>,;:\"()\[\]\\]", value):
-        raise ValueError("must be an e-mail address like name@example.com")
+def _sendable(value: str) -> str:
+    """Says what hinders a mail to this address; whether the mailbox exists, only SMTP can say. The value stays as it was written."""
+    addresses.sendable(value)
+    return value
+
+
+def _sendable_if_given(value: str, info: ValidationInfo) -> str:
+    if info.context is not None and info.context.get("given"):
+        return _sendable(value)
+    if not re.fullmatch(".+@.+", value):
+        raise ValueError(addresses.EXAMPLE)
     return value
 
 
@@ -87,19 +115,21 @@ PersonId = Annotated[
     AfterValidator(_one_line),
     Field(json_schema_extra=_ONE_LINE_SCHEMA),
 ]
+_Address = Annotated[str, StringConstraints(min_length=3, max_length=320), AfterValidator(_one_line)]
 EmailAddress = Annotated[
-    str,
-    StringConstraints(min_length=3, max_length=320),
-    AfterValidator(_one_line),
-    AfterValidator(_address),
-    Field(json_schema_extra=_ADDRESS_SCHEMA),
+    _Address,
+    AfterValidator(_sendable_if_given),
+    Field(json_schema_extra=ADDRESS_SCHEMA),
 ]
+"""An address that mail can be sent to, where it is `GIVEN`; what is stored may be one that an older release took."""
+SendableAddress = Annotated[_Address, AfterValidator(_sendable), Field(json_schema_extra=ADDRESS_SCHEMA)]
+"""An address that mail can be sent to, in every context: of settings and tokens, which nothing stores."""
 Locale = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,3}$")]
 Money = Annotated[str, StringConstraints(pattern=r"^-?[0-9]{1,12}(\.[0-9]{1,4})?$"), DecimalText()]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 WebAddress = Annotated[
     str,
-    StringConstraints(pattern=r"^https?://[^\s\x00-\x1f\x7f-\x9f<>\"'\\^`{|}]+$", max_length=2_000),
+    StringConstraints(pattern=r"""^https?://[^\s\x00-\x1f\x7f-\x9f<>"'\\^`{|}]+$""", max_length=2_000),
     AfterValidator(_one_line),
 ]
 OrderVersion = Annotated[int, Field(ge=0, le=MAX_EXACT_INTEGER), WholeNumber]

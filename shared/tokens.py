@@ -17,7 +17,7 @@ from pydantic import Field, ValidationError
 
 from shared.callers import SHOP_SELLER_ID, Caller
 from shared.errors import ProblemError, refuse
-from shared.fields import EmailAddress, Grown, Locale, OrderId
+from shared.fields import Grown, Locale, OrderId, SendableAddress
 
 log = structlog.get_logger(__name__)
 
@@ -40,7 +40,7 @@ class SignedIn(Grown):
 
     caller: Caller
     expires_at: Annotated[int, Field(le=LAST_SECOND)]
-    email: EmailAddress | None = None
+    email: SendableAddress | None = None
     locale: Locale | None = None
 
 

@@ -15,6 +15,7 @@ from starlette.types import Receive
 from services.gateway import problems
 from services.gateway.auth import SignedInCaller
 from shared.errors import FieldError, ProblemError, refuse
+from shared.fields import GIVEN
 
 # 10,000 characters beyond the Basic Multilingual Plane, escaped as most JSON writers do, are 120,000 bytes.
 MAX_BODY_BYTES: Final = 128 * 1024
@@ -110,7 +111,7 @@ def validated(model: type[M], body: bytes) -> M:
     """
     body = body.removeprefix(codecs.BOM_UTF8)
     try:
-        read = model.model_validate_json(body, strict=True)
+        read = model.model_validate_json(body, strict=True, context=GIVEN)
     except ValidationError as error:
         raise refused(error, body) from None
     if doubled := doubled_members(body):

@@ -4,14 +4,12 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from services.gateway.requests import ONE_LINE
-
-_MAILBOX: Final = r"[^\s<>,;:\"()\[\]\\\u0000-\u001f\u007f-\u009f]+"
-ADDRESS: Final = {"pattern": f"^{_MAILBOX}@{_MAILBOX.replace('^', '^@', 1)}$"}
+from shared.fields import ADDRESS_SCHEMA
 
 OF_FIELDS: Final[Mapping[tuple[str, str], Mapping[str, Any]]] = {
     (party, name): words
     for party in ("Customer", "Seller")
-    for name, words in {"id": ONE_LINE, "name": ONE_LINE, "email": ADDRESS}.items()
+    for name, words in {"id": ONE_LINE, "name": ONE_LINE, "email": ADDRESS_SCHEMA}.items()
 }
 
 _OF_ORDER: Final = {"order_id": "$request.path.order_id"}

@@ -20,9 +20,11 @@ from services.notifier.outcomes import (
     SmtpError,
     Stopped,
     Unknown,
+    Unsendable,
 )
 from services.notifier.rendering import Rendered, Renderer
 from services.notifier.smtp import Envelope
+from shared.addresses import AddressError
 
 
 @dataclass(slots=True)
@@ -75,6 +77,8 @@ class Attempts:
                 return prepared
             async with self._connections.turn(limit_s=self._patience_s(sending)), asyncio.timeout(self._limit_s):
                 return await self._send(sending, prepared)
+        except AddressError as error:
+            return Unsendable(f"the recipient's address {error}")
         except SmtpError as error:
             return error.outcome
         except TimeoutError:

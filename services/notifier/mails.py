@@ -34,6 +34,7 @@ from services.notifier.outcomes import (
     Skipped,
     Stopped,
     Unknown,
+    Unsendable,
 )
 from services.notifier.pace import Pace
 from services.notifier.taking import Taking, Takings
@@ -51,7 +52,7 @@ MAX_STATEMENT_BYTES: Final = 4 * 1024 * 1024
 WITHOUT_TEXTS: Final = {"state": 1, "fence": 1, "lease_id": 1, "ambiguities": 1, "attempts": 1, "order_id": 1}
 
 HELD: Final[Sequence[MailState]] = ("leased", "transmitting")
-NoEnd = Refused | Broken | Unknown | Defect | ServerAway | Stopped | Lost | Outdated | Readdressed
+NoEnd = Unsendable | Refused | Broken | Unknown | Defect | ServerAway | Stopped | Lost | Outdated | Readdressed
 UNSENT: Final = ("open", "pending", "leased", "transmitting", "failed", "ambiguous")
 
 
@@ -230,6 +231,8 @@ class Mails:
                 step = steps.put_back(code=None, text=reason, pause_s=pause_s, give_up_s=self._give_up_s)
             case Unknown(reason):
                 step = steps.ambiguous(why=reason, resend=self._resend, pause_s=pause_s)
+            case Unsendable(reason):
+                step = steps.failed(code=None, text=reason)
             case Defect(reason):
                 step = steps.failed(code=None, text=f"defect: {reason}")
             case Readdressed(reason):

@@ -24,6 +24,14 @@ class Skipped:
 
 
 @dataclass(frozen=True, slots=True)
+class Unsendable:
+    """No mail can be sent to the recipient's address as it stands, so no server was asked. The reason holds nothing of it."""
+
+    name = "unsendable"
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Refused:
     """The server has said no, so it has certainly not been accepted. 4xx may be tried again, 5xx not (RFC 5321, 4.2.1)."""
 
@@ -105,7 +113,20 @@ class Defect:
     reason: str
 
 
-Outcome = Sent | Skipped | Refused | Broken | Unknown | ServerAway | Lost | Outdated | Readdressed | Stopped | Defect
+Outcome = (
+    Sent
+    | Skipped
+    | Unsendable
+    | Refused
+    | Broken
+    | Unknown
+    | ServerAway
+    | Lost
+    | Outdated
+    | Readdressed
+    | Stopped
+    | Defect
+)
 
 
 class SmtpError(Exception):

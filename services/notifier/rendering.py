@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
-from email.headerregistry import Address
-from email.utils import format_datetime, parseaddr
+from email.utils import format_datetime
 from functools import lru_cache
 from typing import Final
 from urllib.parse import quote
@@ -18,15 +17,19 @@ from babel.numbers import format_currency, format_decimal
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup, escape
 
-from services.notifier import cleaning
+from services.notifier import cleaning, finished
 from services.notifier.contents import Gathered, Mail, OrderShown
+from services.notifier.headers import Header, mailbox, mailbox_in_setting
 from services.notifier.languages import LANGUAGES, Phrases, language_of
-from services.notifier.message import Header, compose, envelope_address, mailbox
+from services.notifier.message import compose
+from shared.addresses import sendable
 from shared.contracts.contacts import SHOP_MAILBOX
 from shared.events import Recipient
 
 PREVIEW_CHARACTERS: Final = 120
 MAX_HEADER_URL_CHARACTERS: Final = 900
+# Mail programs know the signature by it, and leave it out of what is quoted (RFC 3676, 4.3).
+SIGNATURE_MARK: Final = "-- "
 MOMENTS_KEPT: Final = 1_024
 AMOUNTS_KEPT: Final = 4_096
 
@@ -45,7 +48,7 @@ class MailSettings:
     @property
     def address(self) -> str:
         """The envelope's sender."""
-        return envelope_address(parseaddr(self.sender)[1])
+        return mailbox_in_setting(self.sender).address
 
     @property
     def domain(self) -> str:
@@ -54,7 +57,7 @@ class MailSettings:
     @property
     def shop(self) -> str:
         """What the mails call the shop: the sender's name, or else its domain."""
-        return cleaning.one_line(parseaddr(self.sender)[0]) or self.domain
+        return cleaning.one_line(mailbox_in_setting(self.sender).name) or self.domain
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +96,10 @@ class Renderer:
     def __init__(self, settings: MailSettings) -> None:
         self._settings = settings
         self._address, self._domain, self._shop = settings.address, settings.domain, settings.shop
-        self._from = _mailbox(settings.sender)
-        self._reply_to: list[Header] = [("Reply-To", _mailbox(settings.reply_to))] if settings.reply_to else []
+        self._from = mailbox_in_setting(settings.sender)
+        self._reply_to: list[Header] = (
+            [("Reply-To", mailbox_in_setting(settings.reply_to))] if settings.reply_to else []
+        )
         environment = Environment(
             loader=PackageLoader("services.notifier"),
             autoescape=select_autoescape(enabled_extensions=("html.j2",)),
@@ -111,7 +116,10 @@ class Renderer:
             format_decimal(1, locale=Locale(language))
 
     def render(self, mail: Mail, entries: Sequence[Gathered], *, locale: str) -> Rendered:
-        """The mail with these entries, in the language of the locale (`de-AT`), or in English where that is not ours."""
+        """The mail with these entries, in the language of the locale (`de-AT`), or in English where that is not ours.
+
+        Raises AddressError where no mail can be sent to the recipient's address.
+        """
         babel = _babel_locale(locale)
         phrases = LANGUAGES[language_of(locale)]
         links = self._links(mail.recipient, mail.order)
@@ -135,13 +143,17 @@ class Renderer:
             text=_printable_lines(self._text.render(context)),
             html=self._html.render(context) + "\n",
             boundary=f"=_parley_{mail.id}",
-            utf8=not (self._address.isascii() and envelope_address(mail.recipient.email).isascii()),
         )
         return self.as_it_was(mail, content)
 
     def as_it_was(self, mail: Mail, content: bytes) -> Rendered:
-        """The mail with bytes that were rendered before."""
-        return Rendered(content, self._message_id(mail), envelope_address(mail.recipient.email))
+        """The mail with bytes that were rendered before, maybe by an older release.
+
+        Raises NotAsGivenError unless they are for the recipient alone, and AddressError as `render` does.
+        """
+        recipient = sendable(mail.recipient.email)
+        finished.require_addressed(content, to=recipient)
+        return Rendered(content, self._message_id(mail), recipient)
 
     def _message_id(self, mail: Mail) -> str:
         return f"<{mail.id}@{self._domain}>"
@@ -293,13 +305,9 @@ def _as_html_lines(text: str) -> Markup:
 
 
 def _printable_lines(text: str) -> str:
-    """No blanks at the end of lines, never more than one empty line of ours in a row at the end."""
-    return "\n".join(line.rstrip() for line in text.split("\n")).strip("\n") + "\n"
-
-
-def _mailbox(written: str) -> Address:
-    name, address = parseaddr(written)
-    return mailbox(cleaning.one_line(name), address)
+    """No blanks at the end of lines but of the signature's mark, never more than one empty line of ours in a row at the end."""
+    lines = (line if line == SIGNATURE_MARK else line.rstrip() for line in text.split("\n"))
+    return "\n".join(lines).strip("\n") + "\n"
 
 
 def _digest(*parts: str) -> str:

@@ -2,13 +2,16 @@
 
 import re
 import socket
-from email.utils import parseaddr
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
+from services.notifier.finished import NotAsGivenError
+from services.notifier.headers import mailbox_in_setting
+from services.notifier.message import compose
+from shared.addresses import AddressError
 from shared.settings import CommonSettings, Port
 
 DEMO_THREAD_URL = "http://127.0.0.1:8080/pages/orders/{order_id}"
@@ -73,8 +76,18 @@ class Settings(CommonSettings):
     @field_validator("mail_from", "mail_reply_to")
     @classmethod
     def _mailbox(cls, value: str | None) -> str | None:
-        if value is not None and (not value.isprintable() or not re.fullmatch(r"[^\s@]+@[^\s@]+", parseaddr(value)[1])):
-            raise ValueError("must be an address like shop@example.com or The Shop <shop@example.com>")
+        """Written as the mails will have it, and read again: what could not stand in a mail stops the start."""
+        if value is None:
+            return None
+        try:
+            mailbox = mailbox_in_setting(value)
+            compose([("From", mailbox)], text="", html="", boundary="=_")
+        except AddressError as error:
+            raise ValueError(f"{error}: shop@example.com or The Shop <shop@example.com>") from None
+        except (ValueError, NotAsGivenError):
+            raise ValueError(
+                "must be one line like shop@example.com or The Shop <shop@example.com>, with the name as it is meant"
+            ) from None
         return value
 
     @field_validator("thread_url")
@@ -98,6 +111,10 @@ class Settings(CommonSettings):
     def _unsubscribe_url(cls, value: str | None) -> str | None:
         if value is not None and ("?" in value or "#" in value):
             raise ValueError("must have no query and no fragment: ?token=… is appended")
+        if value is not None and not value.isascii():
+            raise ValueError(
+                "must be ASCII, as it stands in a header: an international domain as xn--…, a path percent-encoded"
+            )
         return None if value is None else _web_address(value)
 
     @field_validator("mail_time_zone")

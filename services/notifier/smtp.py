@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pydantic import SecretStr
 
 from services.notifier.outcomes import Broken, Refused, ServerAway, SmtpError, Unknown
 from services.notifier.wire import Reply, Wire
+from shared.addresses import sendable
 
 CLOSING: Final = 421
 # Bad sequence of commands: what was said on the connection before is to blame, and no mail.
@@ -27,8 +27,6 @@ MAX_REPLY_CHARACTERS: Final = 300
 NO_SUCH_ADDRESS: Final = 553
 # RFC 4954: authentication required, mechanism too weak, encryption required, credentials invalid. Ours to repair, not the mail's.
 AUTHENTICATION_CODES: Final = frozenset({530, 534, 535, 538})
-
-_PLAIN = re.compile(r"[^\s<>\x00-\x1f\x7f@]+@[^\s<>\x00-\x1f\x7f@]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +145,9 @@ class Connection:
 
     def _commands(self, envelope: Envelope) -> list[bytes]:
         """Raises ValueError for what is no address, or needs SMTPUTF8 where the server does not have it."""
-        if not (_PLAIN.fullmatch(envelope.sender) and _PLAIN.fullmatch(envelope.recipient)):
-            raise ValueError("not an address")
+        for address in (envelope.sender, envelope.recipient):
+            if sendable(address) != address:
+                raise ValueError("not an address as it is sent")
         options = f" SIZE={envelope.size_bytes}" if "size" in self._extensions else ""
         if envelope.needs_utf8:
             if "smtputf8" not in self._extensions:

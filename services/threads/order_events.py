@@ -21,6 +21,7 @@ from shared import topology
 from shared.connections import CONNECT_LIMIT_S, RECONNECT_S, with_options
 from shared.delivery import Refusal, Settler, WorkQueue, publisher_of
 from shared.envelope import read
+from shared.fields import GIVEN
 from shared.losses import NO_CONNECTION, loss_is_an_error
 from shared.mongo import is_away, require_storable
 from shared.orders import ORDER_EVENT, OrderEvent, OrderSnapshot
@@ -64,7 +65,7 @@ class AnsweredOrders:
 
         A gateway's `PUT` that contradicts it is answered instead, and is nothing for an operator.
         """
-        event, asked = read(ORDER_EVENT, message.body), asked_by(message, QUEUE)
+        event, asked = read(ORDER_EVENT, message.body, context=GIVEN), asked_by(message, QUEUE)
         order_id, version = event.data.order_id, event.data.version
         try:
             kept = await self._events.take(event.data, source_time=_source_time_of(event, message))

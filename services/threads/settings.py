@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field, SecretStr, field_validator
 
-from shared.fields import EmailAddress, Locale
+from shared.fields import Locale, SendableAddress
 from shared.settings import MAIL_LANGUAGES, CommonSettings, Port, TokenSettings
 
 ROLES = frozenset({"worker", "api"})
@@ -18,7 +18,7 @@ class Settings(CommonSettings, TokenSettings):
     mongo_url: SecretStr
     mongo_database: str = "threads"
     roles: str = "worker,api"
-    admin_email: EmailAddress | None = None
+    admin_email: SendableAddress | None = None
     admin_locale: Locale = "en"
     group_max: Annotated[int, Field(ge=1, le=1_000)] = 128
     ready_lag_s: Annotated[float, Field(gt=0)] = 300

@@ -205,3 +205,17 @@ async def test_a_moment_beyond_the_calendar_in_utc_is_refused_with_its_field(api
     }
     assert_refused(await service.call("POST", f"{MESSAGES}/import", old, **PATIENT), name="written_at")
     assert (await api.admin().get("/v1/orders/4000")).status == 404
+
+
+@pytest.mark.parametrize("party", ["customer", "seller"])
+@pytest.mark.parametrize(
+    "email",
+    ["a@b@c.example", "a@-x.example", "a@x..y", "a@x_y.example", "a@😀.example", "a@127.0.0.1", "a\u202e@x.example"],
+)
+async def test_an_address_that_no_mail_can_be_sent_to_is_refused_at_the_put(
+    api: Clients, people: People, party: str, email: str
+) -> None:
+    content = {**ORDER_BODY, party: {**ORDER_BODY[party], "email": email}}
+    answer = await api.with_token(people.service()).call("PUT", "/v1/orders/4000", content)
+    assert_refused(answer, name=f"{party}.email")
+    assert email not in str(answer.body)

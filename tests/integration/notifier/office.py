@@ -127,6 +127,10 @@ class Office:
         """As a defect of ours would: the mail can no longer be read."""
         await self._collection.update_one({"_id": mail_id}, {"$set": {"entries": "none"}})
 
+    async def keep_bytes(self, mail_id: str, content: bytes) -> None:
+        """As an earlier attempt, of whose end nobody knows, has left them."""
+        await self._collection.update_one({"_id": mail_id}, {"$set": {"rendered": content, "ambiguities": 1}})
+
     async def reaches(self, *states: str) -> None:
         """Waits until the mails are in these states."""
 

@@ -2,12 +2,14 @@
 
 import asyncio
 
+import pytest
+
 from services.notifier.smtp import Envelope
 from shared.events import ChoicesMade, TextTakenOut
 from tests.integration.notifier.conftest import MakeOffice
 from tests.integration.notifier.office import body, is_read
 from tests.servers.smtp import SmtpServer
-from tests.unit.notifier.making import customer, event, order, seller
+from tests.unit.notifier.making import customer, event, order, seller, watcher
 
 ADDRESS = "mara@example.com"
 ENVELOPE = Envelope("orders@shop.example", ADDRESS, 100)
@@ -155,3 +157,49 @@ async def test_two_senders_send_each_mail_once(make_office: MakeOffice, smtp: Sm
     await offices[0].reaches(*["sent"] * 40)
     assert len(smtp.received) == 40
     assert len({mail.message["Message-ID"] for mail in smtp.received}) == 40
+
+
+async def test_an_address_that_an_older_release_took_fails_its_own_mail_visibly_and_no_other(
+    make_office: MakeOffice, smtp: SmtpServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    office = make_office()
+    await office.take(event(to=(customer(email="mara@old@example.com"), seller(), watcher(email="staff@x_y.example"))))
+
+    office.sender.start()
+
+    await office.reaches("failed", "failed", "sent")
+    assert [mail.recipients for mail in smtp.received] == [("gifts@example.com",)]
+    told = [each["error"]["text"] for each in await office.documents() if each["state"] == "failed"]
+    assert sorted(told) == [
+        "the recipient's address must have a domain name behind the @: letters, digits, inner hyphens, and single dots",
+        "the recipient's address must have one @; another one may only stand in a quoted local part",
+    ]
+    assert office.count("notifier_attempts_total", outcome="unsendable") == 2
+    assert "old@example" not in capsys.readouterr().out
+
+
+async def test_a_carriers_address_goes_out_in_quotes(make_office: MakeOffice, smtp: SmtpServer) -> None:
+    office = make_office()
+    await office.take(event(to=(customer(email="a..b@carrier.example"),)))
+
+    office.sender.start()
+
+    (mail,) = await smtp.wait_for(1)
+    assert mail.recipients == ("a..b@carrier.example",)  # as the server has understood RCPT
+    assert b'To: Mara Moser <"a..b"@carrier.example>\r\n' in mail.content
+
+
+async def test_bytes_of_an_older_release_with_a_name_as_headers_do_not_go_out(
+    make_office: MakeOffice, smtp: SmtpServer
+) -> None:
+    office = make_office()
+    await office.take(event())
+    (document,) = await office.documents()
+    poison = b"From: <orders@shop.example>\r\nTo: \r\nSubject: Refund failed\r\n\r\n <mara@example.com>\r\n"
+    await office.keep_bytes(document["_id"], poison)
+
+    office.sender.start()
+
+    await office.reaches("failed")
+    assert (await office.the_document())["error"]["text"] == "defect: NotAsGivenError"
+    assert smtp.received == []

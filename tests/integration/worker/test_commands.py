@@ -227,6 +227,19 @@ async def test_contradicting_order_events_are_dead_lettered_with_their_reason(pa
     assert (await wire.ask(post("the consumer goes on", order_id="1043"))).status == 201
 
 
+async def test_an_order_with_an_address_that_no_mail_can_be_sent_to_is_dead_and_the_field_is_named(
+    parley: Parley, wire: Wire
+) -> None:
+    await _started(parley, wire)
+    await wire.order(snapshot(version=2, customer=Customer(id="c-7", name="Ada", email="ada@old@example.com")))
+    dead = topology.dead_queue(topology.ORDERS_QUEUE)
+    await eventually(lambda: _depth_is(parley, dead, 1), what="a dead letter")
+    [letter] = await parley.vhost.take_all(dead)
+    assert str(letter.headers["x-parley-reason"]) == "invalid"
+    assert "customer.email" in str(letter.headers["x-parley-detail"])
+    assert "ada@" not in str(letter.headers["x-parley-detail"])
+
+
 async def test_of_one_version_the_newer_source_time_stands_and_an_older_one_is_no_fault(
     parley: Parley, wire: Wire, mongo_client: AsyncMongoClient[dict[str, Any]]
 ) -> None:

@@ -61,6 +61,12 @@ def seller(*, email: str = "gifts@example.com", locale: Locale = "en") -> Recipi
     )
 
 
+def watcher(*, email: str = "staff@shop.example") -> Recipient:
+    return Recipient(
+        person="admin:a-1", inbox="shop", name="Staff", email=email, locale="en", unsubscribe_token="watchers-token"
+    )
+
+
 def event(
     text: str | None = "It is on its way.",
     *,

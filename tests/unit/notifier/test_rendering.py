@@ -275,6 +275,20 @@ def test_a_name_cannot_turn_the_writing_direction() -> None:
     assert "Ada evil (Seller)" in text
 
 
+def test_the_signatures_mark_keeps_its_blank() -> None:
+    assert "\n-- \nThe Shop\n" in part(read(mail()), "plain")
+    assert b"\r\n--=20\r\n" in RENDERER.render(mail(), mail().entries, locale="en").content
+
+
+def test_a_senders_long_name_is_one_mailbox() -> None:
+    """It had become three, of which two were nobody's."""
+    name = "Brook & Birch Home, Garden and All That Grows in the Three Valleys Limited Liability Company, Inc"
+
+    (sender,) = read(mail(), by=renderer(sender=f'"{name}" <a@b.example>'))["From"].addresses
+
+    assert (sender.display_name, sender.addr_spec) == (name, "a@b.example")
+
+
 def test_very_long_lines_are_encoded_into_short_ones() -> None:
     rendered = RENDERER.render(mail(event("x" * 10_000)), mail(event("ü" * 10_000)).entries, locale="en")
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from services.notifier.headers import Mailbox, mailbox_in_setting
 from services.notifier.settings import Settings
 from shared import settings
 
@@ -61,7 +62,13 @@ def test_a_demo_needs_no_thread_url(monkeypatch: pytest.MonkeyPatch) -> None:
         ("UNSUBSCRIBE_URL", "shop.example/u"),
         ("MAIL_FROM", "nobody"),
         ("MAIL_FROM", "Shop <orders@shop.example>\nBcc: x@example.com"),
+        ("MAIL_FROM", "a@b@shop.example"),
+        ("MAIL_FROM", "Shop <orders@shop.example>, Desk <desk@shop.example>"),
+        ("MAIL_FROM", "Shop <orders@shop_.example>"),
+        ("MAIL_FROM", "=?utf-8?q?B=C3=BCro?= <orders@shop.example>"),
+        ("MAIL_FROM", f"{'x' * 1_000} <orders@shop.example>"),
         ("MAIL_REPLY_TO", "nobody"),
+        ("UNSUBSCRIBE_URL", "https://größe.example/u"),
         ("MAIL_DELAY", "-1"),
         ("MAIL_TIME_ZONE", "Mars/Olympus"),
         ("SMTP_SECURITY", "opportunistic"),
@@ -77,3 +84,19 @@ def test_a_bad_setting_stops_the_start_and_is_named(
         load(monkeypatch, **{name: value})
 
     assert f"bad setting {name}: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("written", "name", "address"),
+    [
+        ("orders@shop.example", "", "orders@shop.example"),
+        ("<orders@shop.example>", "", "orders@shop.example"),
+        ("Brook, Birch & Co. <orders@Straße.example>", "Brook, Birch & Co.", "orders@xn--strae-oqa.example"),
+        ('"Brook \\"B\\" Inc, Ltd" <orders@shop.example>', 'Brook "B" Inc, Ltd', "orders@shop.example"),
+        ("Läden <zoë@shop.example>", "Läden", "zoë@shop.example"),
+    ],
+)
+def test_the_sender_is_a_name_as_it_is_meant_and_one_address(
+    monkeypatch: pytest.MonkeyPatch, written: str, name: str, address: str
+) -> None:
+    assert mailbox_in_setting(load(monkeypatch, MAIL_FROM=written).mail_from) == Mailbox(name, address)

@@ -1,0 +1,1 @@
+"""Mails as others read them: generated names and addresses, under every CPython that can be had."""
