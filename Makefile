@@ -8,9 +8,11 @@ export PYTHON
 VENV := .venv
 PY := $(VENV)/bin/python
 RUN_DIR ?= .run
+# How many tests run beside each other in `make test`, each with servers of its own: auto is one for each processor, two at least.
+TEST_WORKERS ?= auto
 UV_VERSION := 0.13.9
 
-.PHONY: help run demo token test test-containers prove-cluster prove-alerts prove lint docs chaos fuzz audit ctl bench load bench-lists bench-pages lock venv ready browser prometheus clean grid prove-recovery prove-rolling faults chaos-self-test prove-poison
+.PHONY: help run demo token test unit test-containers prove-cluster prove-alerts prove lint docs chaos fuzz audit ctl bench load bench-lists bench-pages lock venv ready browser prometheus clean grid prove-recovery prove-rolling faults chaos-self-test prove-poison
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -25,8 +27,11 @@ demo: venv ## A shop, a customer and a seller use the running stack, or the comp
 token: venv ## A bearer token: ROLE=customer|seller|admin|service ID=…, or ROLE=guest ORDER=…
 	@$(PY) -m deploy.local.tokens
 
-test: ready browser prometheus faults lint ## Everything that a change must pass (ARGS= for pytest)
-	$(PY) -m pytest $(ARGS)
+test: ready browser prometheus faults ## Everything that a change must pass: style, types, every test (ARGS= for pytest: only what it names)
+	$(PY) -m pytest $(or $(ARGS),--numprocesses=$(TEST_WORKERS))
+
+unit: venv ## The tests that need no server, in seconds
+	$(PY) -m pytest --numprocesses=$(TEST_WORKERS) tests/unit tests/contracts
 
 lint: venv ## Style, types, and which part may import which
 	$(PY) -m ruff check .
@@ -37,6 +42,7 @@ lint: venv ## Style, types, and which part may import which
 docs: venv ## The generated documents anew, from the code: contracts, settings, dashboard
 	@$(PY) -m deploy.asyncapi >docs/.new && mv docs/.new docs/asyncapi.yaml
 	@$(PY) -m deploy.openapi >docs/.new && mv docs/.new docs/openapi.yaml
+	@$(PY) -m deploy.invisible >docs/.new && mv docs/.new services/gateway/pages/invisible.js
 	@$(PY) -m deploy.settings_table
 	@$(PY) -m deploy.dashboard >docs/.new && mv docs/.new deploy/grafana/dashboards/parley.json
 	@$(PY) -m deploy.sbom >docs/.new && mv docs/.new docs/sbom.json
