@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import yaml
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from deploy.documents import write_yaml
 from shared import examples, topology
 from shared.commands import CommandOutcome, routing_key
 from shared.envelope import MEDIA_TYPE, Envelope
@@ -189,7 +189,7 @@ def _json(model: BaseModel) -> Any:
 
 
 def main() -> None:
-    yaml.safe_dump(document(), sys.stdout, sort_keys=False, allow_unicode=True, width=120)
+    write_yaml(document(), sys.stdout)
 
 
 if __name__ == "__main__":

@@ -2,13 +2,12 @@
 
 import sys
 
-import yaml
-
+from deploy.documents import write_yaml
 from services.gateway.app import undressed
 
 
 def main() -> None:
-    yaml.safe_dump(undressed().openapi(), sys.stdout, sort_keys=False, allow_unicode=True, width=120)
+    write_yaml(undressed().openapi(), sys.stdout)
 
 
 if __name__ == "__main__":

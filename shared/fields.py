@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from shared import addresses
+from shared.visible import character_class, shows
 
 TEXT_MAX_CHARACTERS = 10_000
 ORDER_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:~-]{0,63}$"
@@ -27,7 +28,10 @@ MAX_EXACT_INTEGER = 2**53
 _CONTROLS_IN_ONE_LINE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 # JSON Schema's words for rules that are checked here in Python, so that the documents say them too.
-_ONE_LINE_SCHEMA = {"pattern": r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*$"}
+_IN_ONE_LINE = r"[^\u0000-\u001f\u007f-\u009f\u2028\u2029]"
+_ONE_LINE_SCHEMA = {"pattern": f"^{_IN_ONE_LINE}*$"}
+SHOWN_TEXT_SCHEMA = {"pattern": rf"^[^\u0000]*[^{character_class()}][^\u0000]*$"}
+SHOWN_NAME_SCHEMA = {"pattern": f"^{_IN_ONE_LINE}*[^{character_class()}]{_IN_ONE_LINE}*$"}
 # As far as a pattern can say it; whether the domain is one, and how long all of it is in bytes, is looked at in shared/addresses.py.
 _LOCAL_PART = r'[^\s\u0000-\u001f\u007f-\u009f\u00ad\u200b\u200e\u200f\u2028-\u202f\u205f-\u206f\ufeff<>,;:"()\[\]\\@]+'
 _QUOTED_LOCAL_PART = r'"(?:[ !#-\[\]-~]|\\[ -~])+"'
@@ -42,6 +46,13 @@ GIVEN: Final[Mapping[str, Any]] = {"given": True}
 an older release must be readable for ever."""
 
 
+NOTHING_SEEN = "must contain a character that can be seen"
+
+
+def _is_given(info: ValidationInfo) -> bool:
+    return info.context is not None and bool(info.context.get("given"))
+
+
 def _without_nul(value: str) -> str:
     if "\x00" in value:
         raise ValueError("must not contain the character NUL (U+0000)")
@@ -52,6 +63,16 @@ def _not_blank(value: str) -> str:
     if not value.strip():
         raise ValueError("must contain more than white space")
     return value
+
+
+def _shown(value: str) -> str:
+    if not shows(value):
+        raise ValueError(NOTHING_SEEN)
+    return value
+
+
+def _shown_if_given(value: str, info: ValidationInfo) -> str:
+    return _shown(value) if _is_given(info) else value
 
 
 def _one_line(value: str) -> str:
@@ -67,7 +88,7 @@ def _sendable(value: str) -> str:
 
 
 def _sendable_if_given(value: str, info: ValidationInfo) -> str:
-    if info.context is not None and info.context.get("given"):
+    if _is_given(info):
         return _sendable(value)
     if not re.fullmatch(".+@.+", value):
         raise ValueError(addresses.EXAMPLE)
@@ -102,6 +123,8 @@ MessageText = Annotated[
     AfterValidator(_without_nul),
     AfterValidator(_not_blank),
 ]
+# What is new must show something; what was stored or queued before that was asked is still read.
+NewText = Annotated[MessageText, AfterValidator(_shown), Field(json_schema_extra=SHOWN_TEXT_SCHEMA)]
 NoteText = Annotated[str, StringConstraints(max_length=TEXT_MAX_CHARACTERS), AfterValidator(_without_nul)]
 Name = Annotated[
     str,
@@ -109,6 +132,8 @@ Name = Annotated[
     AfterValidator(_one_line),
     Field(json_schema_extra=_ONE_LINE_SCHEMA),
 ]
+ShownName = Annotated[Name, AfterValidator(_shown_if_given), Field(json_schema_extra=SHOWN_NAME_SCHEMA)]
+"""A name of which something can be seen, where it is `GIVEN`; what is stored may be one that an older release took."""
 PersonId = Annotated[
     str,
     StringConstraints(min_length=1, max_length=128),

@@ -13,10 +13,10 @@ from shared.fields import (
     Locale,
     Moment,
     Money,
-    Name,
     OrderId,
     OrderVersion,
     PersonId,
+    ShownName,
     WebAddress,
     WholeNumber,
 )
@@ -30,7 +30,7 @@ class Customer(Contract):
     """Who bought. `guest` is true while the buyer has no account: a link in the mail then opens the thread."""
 
     id: PersonId
-    name: Name
+    name: ShownName
     email: EmailAddress | None = None
     locale: Locale = "en"
     guest: bool = False
@@ -40,7 +40,7 @@ class Seller(Contract):
     """Who sells; one seller may have any number of logins, all with this id as `seller_id` in their tokens."""
 
     id: PersonId
-    name: Name
+    name: ShownName
     email: EmailAddress | None = None
     locale: Locale = "en"
 

@@ -18,6 +18,7 @@ from pydantic import Field, ValidationError
 from shared.callers import SHOP_SELLER_ID, Caller
 from shared.errors import ProblemError, refuse
 from shared.fields import Grown, Locale, OrderId, SendableAddress
+from shared.visible import shows
 
 log = structlog.get_logger(__name__)
 
@@ -228,12 +229,18 @@ def _signed_in(claims: dict[str, Any]) -> SignedIn:
     caller = Caller(
         role=role,
         id=claims["sub"],
-        name=claims.get("name") or claims["sub"],
+        name=_name_to_be_seen(claims) or claims["sub"],
         seller_id=claims.get("seller_id") if role == "seller" else None,
     )
     return SignedIn(
         caller=caller, expires_at=int(claims["exp"]), email=claims.get("email"), locale=claims.get("locale")
     )
+
+
+def _name_to_be_seen(claims: dict[str, Any]) -> Any:
+    """None where the claim is missing, or is a text of which nothing can be seen."""
+    name = claims.get("name")
+    return None if isinstance(name, str) and not shows(name) else name
 
 
 def mint_guest_link(order_id: OrderId, customer_id: str, name: str, *, secret: str, now: float) -> str:

@@ -8,28 +8,28 @@ from pydantic import AfterValidator, Field, RootModel, StringConstraints, model_
 from shared import queries
 from shared.commands import MAX_THREADS_IN_ONE_COMMAND
 from shared.fields import (
+    SHOWN_TEXT_SCHEMA,
     CommandId,
     Contract,
     DisputeOutcome,
     DisputeReason,
     Locale,
-    MessageText,
     Moment,
-    Name,
+    NewText,
     NoteText,
     OrderId,
     PersonId,
     Seq,
+    ShownName,
     Side,
 )
 from shared.tokens import MAX_TOKEN_CHARACTERS
+from shared.visible import shows
 
 # JSON Schema's words for rules that the field types check in Python.
-NOT_BLANK = {"pattern": r"^[^\u0000]*[^\s\u0000][^\u0000]*$"}
 NO_NUL = {"pattern": r"^[^\u0000]*$"}
 ONE_LINE = {"pattern": r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*$"}
 
-Text = Annotated[MessageText, Field(json_schema_extra=NOT_BLANK)]
 Note = Annotated[NoteText, Field(json_schema_extra=NO_NUL)]
 
 
@@ -50,7 +50,7 @@ Key = Annotated[
 class NewMessage(Contract):
     """A message to post. `after` is the id of the author's previous one: this one is not committed before it, for at most 10 s."""
 
-    text: Text
+    text: NewText
     after: CommandId | None = None
 
 
@@ -58,7 +58,7 @@ class NewDispute(Contract):
     """A dispute to open: why, and in the customer's words."""
 
     reason: DisputeReason
-    text: Text
+    text: NewText
 
 
 class DisputeClosing(Contract):
@@ -137,7 +137,7 @@ class ImportedAuthor(Contract):
 
     side: Side
     id: Annotated[PersonId, Field(json_schema_extra=ONE_LINE)]
-    name: Annotated[Name, Field(json_schema_extra=ONE_LINE)]
+    name: ShownName
 
 
 class ImportedMessage(Contract):
@@ -145,7 +145,7 @@ class ImportedMessage(Contract):
 
     external_id: Key
     author: ImportedAuthor
-    text: Text
+    text: NewText
     written_at: Moment
 
 
@@ -156,8 +156,8 @@ class GuestLink(Contract):
 
 
 def _searchable(value: str) -> str:
-    if "\x00" in value or not value.strip():
-        raise ValueError("must contain more than white space, and no NUL")
+    if "\x00" in value or not shows(value):
+        raise ValueError("must contain a character that can be seen, and no NUL")
     return value
 
 
@@ -165,7 +165,7 @@ Search = Annotated[
     str,
     StringConstraints(min_length=1, max_length=queries.QUERY_MAX_CHARACTERS),
     AfterValidator(_searchable),
-    Field(json_schema_extra=NOT_BLANK),
+    Field(json_schema_extra=SHOWN_TEXT_SCHEMA),
 ]
 Cursor = Annotated[str, StringConstraints(min_length=1, max_length=1_000, pattern=r"^[A-Za-z0-9._~=-]+$")]
 

@@ -1,6 +1,7 @@
 // The box that messages are written in: counter, draft, and sending by keyboard or button; and the limits on what can be sent.
 
 import { fill, h, icon, spoken } from "./dom.js";
+import { SHOWS_NOTHING } from "./invisible.js";
 
 export const TEXT_LIMIT = 10_000;
 const WARN_FROM = 9_000;
@@ -16,11 +17,11 @@ export function sendable(text) {
   return whole.replaceAll("\0", "");
 }
 
-/** `empty`, `good`, `near` the limit or `over` it. The API takes any text that is more than white space, as Python's strip() has it. */
+/** `empty`, `good`, `near` the limit or `over` it. The API takes any text of which something can be seen. */
 export function judge(text) {
   const length = lengthOf(text);
   if (length > TEXT_LIMIT) return "over";
-  if (/^[\s\u001c-\u001f\u0085\0]*$/.test(text)) return "empty";
+  if (SHOWS_NOTHING.test(text)) return "empty";
   return length > WARN_FROM ? "near" : "good";
 }
 

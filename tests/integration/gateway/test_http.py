@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import aiohttp
 import pytest
@@ -187,7 +188,7 @@ async def test_a_refusal_is_never_304(api: Api) -> None:
     ],
 )
 async def test_only_who_brought_a_token_is_told_that_it_is_no_good(
-    api: Api, headers: dict[str, str], challenge: str
+    api: Api, headers: dict[str, Any], challenge: str
 ) -> None:
     for path in ("/v1/me", "/v1/orders/1042/dispute"):
         seen = await api.call("GET", path, data=None, **headers)
@@ -247,7 +248,7 @@ async def test_a_preflight_is_refused_in_a_problem_document(
     ],
 )
 async def test_whatever_is_refused_can_be_read_by_the_shops_pages(
-    api: Api, path: str, headers: dict[str, str], status: int
+    api: Api, path: str, headers: dict[str, Any], status: int
 ) -> None:
     seen = await api.call("GET", path, data=None, Origin=ORIGIN, **headers)
     assert (seen.status, seen.headers.get("Access-Control-Allow-Origin")) == (status, ORIGIN)
