@@ -37,7 +37,9 @@ CHANNELS: Final = (
         "orders",
         topology.SHOP_ORDERS,
         "topic",
-        "The shop's own services say what an order now is. Persistent, mandatory, with `user_id`.",
+        "The shop's own services say what an order now is. Persistent, mandatory; with `user_id`, the RabbitMQ user that publishes (one of "
+        "`ORDER_PUBLISHERS`), or without. Declare nothing: the exchange is there, and no service of the shop's may declare it. What is "
+        "refused is told on `parley.events` as `parley.order.rejected.v1`.",
         examples.ORDER_EVENTS,
         "The shop's services (and the gateway, for `PUT /v1/orders`)",
         f"threads, from `{topology.ORDERS_QUEUE}`",

@@ -60,6 +60,7 @@ ABOUT: Final = {
     "MAIL_TIME_ZONE": "The time zone of the times in mails",
     "MONGO_DATABASE": "The database; nobody else may use it",
     "MONGO_URL": "MongoDB's replica set, with the service's own user",
+    "ORDER_PUBLISHERS": "The RabbitMQ users whose order events count, with commas or spaces between them; the topology gives each the shop's permissions. The gateway always may",
     "PAGES": "Whether the reference pages are served under /pages",
     "PAGES_FRAME_ANCESTORS": "Who may frame the reference pages: a CSP source list; without it nobody",
     "PAGES_TOKEN_URL": "Your shop's address, on the same origin, where the pages fetch the visitor's token",

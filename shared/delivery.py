@@ -33,15 +33,21 @@ OUR_HEADERS: Final = ("x-publisher", "x-attempt", "x-waits", LEFT_OUT)
 RABBITMQS_COUNTERS: Final = ("x-delivery-count", "x-death")
 
 OPERATOR: Final = "operator"
+# In `x-publisher`: the first publisher said no `user_id`.
+NOT_SAID: Final = ""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkQueue:
-    """A queue that a service works on: where its retries and dead letters go, and who may have published what is in it."""
+    """A queue that a service works on: where its retries and dead letters go, and who may have published what is in it.
+
+    `anonymous`: also who does not say so (`user_id`), because RabbitMQ's permissions let nobody else write there.
+    """
 
     name: str
     service: str
     publishers: frozenset[str]
+    anonymous: bool = False
 
     @property
     def retry_exchange(self) -> str:
@@ -71,8 +77,9 @@ def publisher_of(message: AbstractIncomingMessage, queue: WorkQueue) -> str | No
 def require_publisher(message: AbstractIncomingMessage, queue: WorkQueue) -> None:
     """Raises CannotProcess unless RabbitMQ vouches that an allowed user published the message."""
     publisher = publisher_of(message, queue)
-    if publisher not in queue.publishers:
-        raise CannotProcess("wrong_publisher", f"user_id must be one of {', '.join(sorted(queue.publishers))}")
+    if publisher not in queue.publishers and not (publisher is None and queue.anonymous):
+        allowed = f"user_id must be one of {', '.join(sorted(queue.publishers))}"
+        raise CannotProcess("wrong_publisher", f"{allowed}, or not be said" if queue.anonymous else allowed)
 
 
 def dead_letter(message: AbstractIncomingMessage, queue: WorkQueue, reason: str, detail: str) -> Outgoing:
@@ -84,7 +91,7 @@ def dead_letter(message: AbstractIncomingMessage, queue: WorkQueue, reason: str,
         "x-parley-at": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "x-parley-attempts": attempts(message) + 1,
         "x-parley-origin": f"{message.exchange}/{message.routing_key}",
-        "x-publisher": original_publisher(message),
+        "x-publisher": publisher_of(message, queue) or NOT_SAID,
         "x-parley-service": queue.service,
     }
     return _copy(message, topology.DEAD, queue.name, headers)
@@ -96,20 +103,23 @@ def retry(message: AbstractIncomingMessage, queue: WorkQueue) -> Outgoing | None
     if attempt >= len(topology.RETRY_TIERS_MS):
         return None
     tier = topology.retry_queue(queue.name, topology.RETRY_TIERS_MS[attempt])
-    return _copy(message, queue.retry_exchange, tier, retry_headers(message, attempt + 1))
+    return _copy(message, queue.retry_exchange, tier, retry_headers(message, queue, attempt + 1))
 
 
-def retry_headers(message: AbstractIncomingMessage, attempt: int) -> dict[str, HeaderValue]:
+def retry_headers(message: AbstractIncomingMessage, queue: WorkQueue, attempt: int) -> dict[str, HeaderValue]:
     """Who published it first is kept in `x-publisher`: a retried copy carries this service's own user_id."""
     return {
         **kept_headers(message.headers),
         "x-attempt": attempt,
-        "x-publisher": original_publisher(message),
+        "x-publisher": publisher_of(message, queue) or NOT_SAID,
     }
 
 
 def original_publisher(message: AbstractIncomingMessage) -> str | None:
+    """Whom a copy of ours names as its first publisher, None where that one did not say; else who published the message."""
     kept = message.headers.get("x-publisher")
+    if kept == NOT_SAID:
+        return None
     return kept if isinstance(kept, str) and len(kept.encode()) <= MAX_NAME_BYTES else message.user_id
 
 

@@ -6,7 +6,8 @@ The services declare nothing (but the gateway its own reply queue): the definiti
 import base64
 import hashlib
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 VHOST = "parley"
@@ -38,7 +39,11 @@ LIVE_SEGMENT_BYTES = 1_000_000
 # Dead letters wait for an operator, who may look at them any number of times; RabbitMQ 4 would else drop them after 20 looks.
 NO_DELIVERY_LIMIT = 1_000_000_000
 
-USERS = ("gateway", "threads", "notifier", "shop", "operator")
+SHOP = "shop"
+USERS = ("gateway", "threads", "notifier", SHOP, "operator")
+# Who publishes orders: the shop's services that the setting ORDER_PUBLISHERS names. No `_`: names become those of environment variables.
+ORDER_PUBLISHERS = SHOP
+PUBLISHER_PATTERN = r"[a-z][a-z0-9-]{0,31}"
 
 TOPIC_EXCHANGES = (SHOP_ORDERS, COMMANDS, EVENTS, NOTIFICATIONS, DEAD)
 DIRECT_EXCHANGES = (REPLIES, THREADS_RETRY, NOTIFIER_RETRY)
@@ -50,7 +55,7 @@ BINDINGS = (
     (NOTIFICATIONS, NOTIFIER_QUEUE, "#"),
 )
 
-# user: (configure, write, read). Another shop service's own queues are called shop-…
+# user: (configure, write, read). Another shop service's own queues are called shop-…; a user that is not here is one of the shop's services.
 PERMISSIONS: Mapping[str, tuple[str, str, str]] = {
     "gateway": (
         r"^parley\.replies\..+$",
@@ -69,6 +74,26 @@ PERMISSIONS: Mapping[str, tuple[str, str, str]] = {
 
 # A service may park only what it took from its own queues.
 DEAD_ROUTING_KEYS = {"threads": r"^threads\..+$", "notifier": r"^notifier\..+$"}
+
+
+def publishers(names: str) -> tuple[str, ...]:
+    """The RabbitMQ users that a setting ORDER_PUBLISHERS names, with commas or spaces between them. Raises ValueError for one that cannot be."""
+    found = tuple(dict.fromkeys(names.replace(",", " ").split()))
+    for name in found:
+        if not re.fullmatch(PUBLISHER_PATTERN, name):
+            raise ValueError(
+                f"{name!r} must be a RabbitMQ user's name of 1 to 32 of a-z, 0-9 and '-', beginning with a letter"
+            )
+        if name in USERS and name != SHOP:
+            raise ValueError(f"{name!r} is the user of a service of Parley's")
+    if not found:
+        raise ValueError("must name at least one RabbitMQ user")
+    return found
+
+
+def users(names: Iterable[str]) -> tuple[str, ...]:
+    """All users, where these are the shop's."""
+    return tuple(dict.fromkeys((*(user for user in USERS if user != SHOP), *names)))
 
 
 def dead_queue(queue: str) -> str:
@@ -190,7 +215,7 @@ def _user(name: str, password: str) -> dict[str, Any]:
 
 
 def _permission(user: str) -> dict[str, Any]:
-    configure, write, read = PERMISSIONS[user]
+    configure, write, read = PERMISSIONS.get(user, PERMISSIONS[SHOP])
     return {"user": user, "vhost": VHOST, "configure": configure, "write": write, "read": read}
 
 

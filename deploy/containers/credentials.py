@@ -8,14 +8,29 @@ import json
 import os
 import secrets
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import quote
 
 from deploy.mongo_access import USERS as MONGO_USERS
-from shared.topology import USERS, definitions
+from shared.topology import ORDER_PUBLISHERS, SHOP, USERS, definitions, publishers, users
 
-RABBITMQ_PASSWORDS = {user: f"RABBITMQ_{user.upper()}_PASSWORD" for user in USERS}
+
+def password_names(of: Iterable[str]) -> dict[str, str]:
+    """The name of each RabbitMQ user's password: `RABBITMQ_ERP_PASSWORD` for `erp`."""
+    return {user: f"RABBITMQ_{user.upper().replace('-', '_')}_PASSWORD" for user in of}
+
+
+def rabbitmq_passwords(environment: Mapping[str, str]) -> dict[str, str]:
+    """Of the services and of the shop's publishers (ORDER_PUBLISHERS); the demo shop's user is always among them. Raises BadSecretError."""
+    try:
+        named = publishers(environment.get("ORDER_PUBLISHERS") or ORDER_PUBLISHERS)
+    except ValueError as error:
+        raise BadSecretError(f"ORDER_PUBLISHERS {error}") from None
+    return password_names(users((SHOP, *named) if environment.get("DEMO") == "1" else named))
+
+
+RABBITMQ_PASSWORDS = password_names(USERS)
 MONGO_PASSWORDS = {user: f"MONGO_{user.upper()}_PASSWORD" for user in MONGO_USERS}
 MONGO_KEY = "MONGO_KEY"
 COOKIE = "RABBITMQ_COOKIE"
@@ -23,9 +38,10 @@ KEYS = ("LINK_SECRET", "COMMAND_ID_SECRET")
 DEMO_KEY = "TOKEN_DEMO_SECRET"
 GRAFANA = "GRAFANA_PASSWORD"
 
-ALWAYS = (*RABBITMQ_PASSWORDS.values(), *MONGO_PASSWORDS.values(), MONGO_KEY, COOKIE, *KEYS, GRAFANA)
-LEAST_CHARACTERS = dict.fromkeys((*RABBITMQ_PASSWORDS.values(), *MONGO_PASSWORDS.values(), COOKIE, GRAFANA), 16)
-LEAST_CHARACTERS |= dict.fromkeys((*KEYS, DEMO_KEY, MONGO_KEY), 32)
+NOT_RABBITMQS = (*MONGO_PASSWORDS.values(), MONGO_KEY, COOKIE, *KEYS, GRAFANA)
+ALWAYS = (*RABBITMQ_PASSWORDS.values(), *NOT_RABBITMQS)
+LEAST_OF_PASSWORDS = 16
+LEAST_CHARACTERS = dict.fromkeys((*KEYS, DEMO_KEY, MONGO_KEY), 32)
 # What a MongoDB key file may hold: 6 to 1024 characters of base64.
 KEY_FILE_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=")
 # The compose file has the demo shop's for these. ADMIN_EMAIL may be empty (nobody), but somebody must have said so.
@@ -42,7 +58,9 @@ class BadSecretError(Exception):
 def gather(environment: Mapping[str, str], kept: Path) -> Secrets:
     """All secrets by name. Raises BadSecretError."""
     demo = environment.get("DEMO") == "1"
-    wanted = (*ALWAYS, DEMO_KEY) if demo else ALWAYS
+    wanted = tuple(
+        dict.fromkeys((*rabbitmq_passwords(environment).values(), *NOT_RABBITMQS, *((DEMO_KEY,) if demo else ())))
+    )
     given = {name: environment[name] for name in wanted if environment.get(name)}
     if demo:
         given |= {name: _made(kept / name.lower()) for name in wanted if name not in given}
@@ -73,7 +91,7 @@ def _made(path: Path) -> str:
 
 
 def _problem(name: str, given: Secrets, *, demo: bool) -> str | None:
-    value, least = given.get(name), LEAST_CHARACTERS[name]
+    value, least = given.get(name), LEAST_CHARACTERS.get(name, LEAST_OF_PASSWORDS)
     if not value:
         return "is missing (or set DEMO=1, which makes secrets up)"
     if len(value) < least:
@@ -90,15 +108,14 @@ def _problem(name: str, given: Secrets, *, demo: bool) -> str | None:
 def files(given: Secrets, environment: Mapping[str, str]) -> dict[str, dict[str, str]]:
     """What each part gets: file names are those of the service's settings, in lower case."""
     amqp, mongo = environment.get("AMQP_HOST", "rabbitmq:5672"), environment.get("MONGO_HOSTS", "mongo:27017")
-    urls = {
-        user: f"amqp://{user}:{quote(given[name], safe='')}@{amqp}/parley" for user, name in RABBITMQ_PASSWORDS.items()
-    }
+    passwords = {user: given[name] for user, name in rabbitmq_passwords(environment).items()}
+    urls = {user: f"amqp://{user}:{quote(password, safe='')}@{amqp}/parley" for user, password in passwords.items()}
     mongo_urls = {
         user: f"mongodb://{user}:{quote(given[MONGO_PASSWORDS[user]], safe='')}@{mongo}/?replicaSet=rs0&authSource={user}"
         for user in ("threads", "notifier")
     }
     callers = {name.lower(): given[name] for name in ("LINK_SECRET", DEMO_KEY) if name in given}
-    access = definitions({user: given[name] for user, name in RABBITMQ_PASSWORDS.items()})
+    access = definitions(passwords)
     at_boot = {part: access[part] for part in ("vhosts", "users", "permissions", "topic_permissions")}
     return {
         "gateway": {"amqp_url": urls["gateway"], "command_id_secret": given["COMMAND_ID_SECRET"], **callers},

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from deploy.containers.credentials import RABBITMQ_PASSWORDS
+from deploy.containers.credentials import BadSecretError, rabbitmq_passwords
 from shared.topology import VHOST, definitions
 
 LIMIT_S = 120.0
@@ -97,7 +97,12 @@ def _operators_password() -> str:
 
 
 def main() -> int:
-    passwords = {user: os.environ[name] for user, name in RABBITMQ_PASSWORDS.items() if os.environ.get(name)}
+    try:
+        named = rabbitmq_passwords(os.environ)
+    except BadSecretError as error:
+        print(error, file=sys.stderr)
+        return 1
+    passwords = {user: os.environ[name] for user, name in named.items() if os.environ.get(name)}
     password = passwords.get("operator") or _operators_password()
     management = Management(os.environ.get("MANAGEMENT_URL", "http://rabbitmq:15672"), password)
     members = int(os.environ.get("RABBITMQ_MEMBERS", "1"))

@@ -11,7 +11,7 @@ from aio_pika.abc import AbstractIncomingMessage
 
 from shared import topology
 from shared.connections import with_options
-from shared.delivery import kept_headers, original_publisher
+from shared.delivery import NOT_SAID, kept_headers, original_publisher
 from shared.publishing import Outgoing, Publisher
 
 LOOK_AT_MOST: Final = 10_000
@@ -127,6 +127,6 @@ def _replayed(queue: str, message: AbstractIncomingMessage) -> Outgoing:
         routing_key=queue,
         body=message.body,
         message_id=_id(message),
-        headers={**kept_headers(first), "x-publisher": original_publisher(message)},
+        headers={**kept_headers(first), "x-publisher": original_publisher(message) or NOT_SAID},
         content_type=message.content_type or "application/octet-stream",
     )

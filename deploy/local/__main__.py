@@ -59,7 +59,10 @@ def _stop(stack: Stack, progress: Progress) -> int:
 
 
 def _start(stack: Stack, settings: LocalSettings, progress: Progress) -> None:
-    credentials, orders = Credentials.load_or_make(settings.run_directory / "secrets"), demo_orders()
+    credentials, orders = (
+        Credentials.load_or_make(settings.run_directory / "secrets", settings.publishers),
+        demo_orders(),
+    )
     stack.start(credentials)
     asyncio.run(publish_orders(settings.amqp_url(USER, credentials.rabbitmq[USER]), orders))
     progress.say(f"published {len(orders)} demo orders")

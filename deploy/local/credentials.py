@@ -2,12 +2,12 @@
 
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.mongo_access import USERS as MONGO_USERS
-from shared.topology import USERS
+from shared.topology import SHOP, users
 
 
 @dataclass(frozen=True)
@@ -21,15 +21,15 @@ class Credentials:
     mongo: dict[str, str]
 
     @classmethod
-    def load_or_make(cls, directory: Path) -> "Credentials":
-        """Reads the secrets of an earlier start, and makes those that are not there."""
+    def load_or_make(cls, directory: Path, publishers: Iterable[str] = (SHOP,)) -> "Credentials":
+        """Reads the secrets of an earlier start, and makes those that are not there. `publishers` are the shop's users of RabbitMQ."""
         directory.mkdir(parents=True, exist_ok=True)
         directory.chmod(0o700)
         return cls(
             token_secret=_secret(directory / "token_demo_secret"),
             link_secret=_secret(directory / "link_secret"),
             command_id_secret=_secret(directory / "command_id_secret"),
-            rabbitmq={user: _secret(directory / f"rabbitmq_{user}") for user in USERS},
+            rabbitmq={user: _secret(directory / f"rabbitmq_{user}") for user in users(publishers)},
             mongo={user: _secret(directory / f"mongo_{user}") for user in MONGO_USERS},
         )
 

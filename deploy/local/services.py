@@ -61,6 +61,7 @@ def _threads(settings: LocalSettings, credentials: Credentials) -> dict[str, str
         "ROLES": "worker,api",
         "ADMIN_EMAIL": SHOP_ADDRESS,
         "ADMIN_LOCALE": "en",
+        "ORDER_PUBLISHERS": ",".join(settings.publishers),
     }
 
 

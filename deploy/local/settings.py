@@ -6,6 +6,7 @@ from pathlib import Path
 
 from deploy.local.errors import StackError
 from deploy.local.ports import LOOPBACK
+from shared import topology
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DEFAULT_PORTS = {
@@ -29,6 +30,7 @@ class LocalSettings:
     ports: Mapping[str, int]
     mail_delay_s: float = DEFAULT_MAIL_DELAY_S
     log_level: str = "info"
+    publishers: tuple[str, ...] = (topology.SHOP,)
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> "LocalSettings":
@@ -39,6 +41,7 @@ class LocalSettings:
             ports={name: _port(name, environment.get(name), default) for name, default in DEFAULT_PORTS.items()},
             mail_delay_s=_seconds("MAIL_DELAY", environment.get("MAIL_DELAY"), DEFAULT_MAIL_DELAY_S),
             log_level=environment.get("LOG_LEVEL") or "info",
+            publishers=_publishers(environment.get("ORDER_PUBLISHERS")),
         )
 
     @property
@@ -81,6 +84,14 @@ def _port(name: str, value: str | None, default: int) -> int:
     if not value.isdecimal() or not 1 <= int(value) <= 65_535:
         raise StackError(f"{name} must be a port from 1 to 65535, not {value!r}")
     return int(value)
+
+
+def _publishers(value: str | None) -> tuple[str, ...]:
+    """The demo shop's user is always among them."""
+    try:
+        return tuple(dict.fromkeys((topology.SHOP, *(topology.publishers(value) if value else ()))))
+    except ValueError as error:
+        raise StackError(f"ORDER_PUBLISHERS: {error}") from None
 
 
 def _seconds(name: str, value: str | None, default: float) -> float:

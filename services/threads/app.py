@@ -24,7 +24,7 @@ from services.threads.marks import Marks
 from services.threads.metrics import Metrics
 from services.threads.migrate import STEPS
 from services.threads.order_events import QUEUE as ORDERS
-from services.threads.order_events import AnsweredOrders, OrderEvents, OrderSubscription
+from services.threads.order_events import AnsweredOrders, OrderEvents, OrderSubscription, queue_of
 from services.threads.order_refusals import OrderRefusals
 from services.threads.orders import Orders
 from services.threads.outcomes import Outcomes
@@ -169,6 +169,7 @@ def build_worker(settings: Settings, store: Database, metrics: Metrics) -> Worke
             publisher=publisher,
             on_refused=refusals.say,
             on_dead=metrics.dead_letters.labels(ORDERS.name).inc,
+            queue=queue_of(settings.publishers),
         ),
         sweeper=Sweeper(entries=entries, orders=orders, finisher=finisher, metrics=metrics),
         topology=Topology(amqp_url, service="threads", reads=READS, writes=WRITES),

@@ -1,7 +1,8 @@
 """Order events: FastStream takes them off `threads.orders`, and each snapshot is kept and projected."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Final
 
 import structlog
@@ -29,11 +30,18 @@ from shared.publishing import Publisher
 
 log = structlog.get_logger(__name__)
 
-QUEUE: Final = WorkQueue(topology.ORDERS_QUEUE, service="threads", publishers=frozenset({GATEWAY, "shop"}))
+QUEUE: Final = WorkQueue(
+    topology.ORDERS_QUEUE, service="threads", publishers=frozenset({GATEWAY, topology.SHOP}), anonymous=True
+)
 PREFETCH: Final = 32
 STOP_LIMIT_S: Final = 10.0
 # Of all that an attempt asks for; one connection that nobody answers is given up sooner.
 START_LIMIT_S: Final = 20.0
+
+
+def queue_of(publishers: Iterable[str]) -> WorkQueue:
+    """The queue, where these users of the shop's publish to it, beside the gateway."""
+    return replace(QUEUE, publishers=frozenset({GATEWAY, *publishers}))
 
 
 class OrderEvents:
@@ -91,6 +99,7 @@ class OrderSubscription:
         publisher: Publisher,
         on_refused: Refusal,
         on_dead: Callable[[], None] = lambda: None,
+        queue: WorkQueue = QUEUE,
     ) -> None:
         self._channel = Channel(prefetch_count=PREFETCH)
         self._is_started = self._is_lost = False
@@ -103,7 +112,7 @@ class OrderSubscription:
             logger=None,
             graceful_timeout=STOP_LIMIT_S,
         )
-        settler = Settler(publisher=publisher, queue=QUEUE, away=is_away, on_dead=on_dead, on_refused=on_refused)
+        settler = Settler(publisher=publisher, queue=queue, away=is_away, on_dead=on_dead, on_refused=on_refused)
 
         @self._broker.subscriber(
             RabbitQueue(topology.ORDERS_QUEUE, declare=False),

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import Field, SecretStr, field_validator
 
+from shared import topology
 from shared.fields import Locale, SendableAddress
 from shared.settings import MAIL_LANGUAGES, CommonSettings, Port, TokenSettings
 
@@ -22,6 +23,13 @@ class Settings(CommonSettings, TokenSettings):
     admin_locale: Locale = "en"
     group_max: Annotated[int, Field(ge=1, le=1_000)] = 128
     ready_lag_s: Annotated[float, Field(gt=0)] = 300
+    order_publishers: str = topology.ORDER_PUBLISHERS
+
+    @field_validator("order_publishers")
+    @classmethod
+    def _users_of_rabbitmq(cls, value: str) -> str:
+        topology.publishers(value)
+        return value
 
     @field_validator("roles")
     @classmethod
@@ -38,6 +46,11 @@ class Settings(CommonSettings, TokenSettings):
                 f"must be in a language that mails are written in: {', '.join(MAIL_LANGUAGES)} (or de-AT, …)"
             )
         return value
+
+    @property
+    def publishers(self) -> frozenset[str]:
+        """The shop's RabbitMQ users, beside the gateway's."""
+        return frozenset(topology.publishers(self.order_publishers))
 
     @property
     def role_set(self) -> frozenset[str]:

@@ -105,7 +105,7 @@ def waiting(work: Work) -> Outgoing:
     """The command on its way through the waiting tier; this is no retry of its own trouble, so its attempts stay."""
     message = work.message
     headers: dict[str, HeaderValue] = {
-        **retry_headers(message, _attempt(message)),
+        **retry_headers(message, QUEUE, _attempt(message)),
         WAITS_HEADER: waits(message) + 1,
     }
     tier = topology.retry_queue(QUEUE.name, topology.WAIT_TIER_MS)

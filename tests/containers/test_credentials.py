@@ -8,6 +8,7 @@ import pytest
 
 from deploy.containers import credentials
 from deploy.containers.credentials import ALWAYS, BadSecretError, files, gather, hand_out
+from shared.topology import PERMISSIONS
 
 SHOPS_OWN = dict.fromkeys(credentials.SHOPS_OWN, "https://shop.test") | {"ADMIN_EMAIL": ""}
 
@@ -34,6 +35,25 @@ def test_outside_demo_mode_nothing_is_made_up(tmp_path: Path) -> None:
     said = _problems({}, tmp_path)
     assert all(f"{name} is missing" in said for name in ALWAYS)
     assert not list(tmp_path.iterdir())
+
+
+def test_each_of_the_shops_publishers_is_a_user_with_a_password_of_its_own(tmp_path: Path) -> None:
+    given = _given() | {"ORDER_PUBLISHERS": "erp, wms-2"}
+    said = _problems(given, tmp_path)
+    assert said.splitlines() == [
+        "RABBITMQ_ERP_PASSWORD is missing (or set DEMO=1, which makes secrets up)",
+        "RABBITMQ_WMS_2_PASSWORD is missing (or set DEMO=1, which makes secrets up)",
+    ]
+    given |= {"RABBITMQ_ERP_PASSWORD": "e" * 20 + "1", "RABBITMQ_WMS_2_PASSWORD": "w" * 20 + "2"}
+    access = json.loads(files(gather(given, tmp_path), given)["rabbitmq"]["access.json"])
+    rights = {each["user"]: (each["configure"], each["write"], each["read"]) for each in access["permissions"]}
+    assert rights["erp"] == rights["wms-2"] == PERMISSIONS["shop"]
+    assert "shop" not in rights
+
+
+@pytest.mark.parametrize("names", ["threads", "operator,shop", "Erp", "a b_c", ","])
+def test_a_publisher_who_cannot_be_one_stops_the_start(tmp_path: Path, names: str) -> None:
+    assert _problems(_given() | {"ORDER_PUBLISHERS": names}, tmp_path).startswith("ORDER_PUBLISHERS ")
 
 
 def test_good_secrets_are_taken_as_they_are(tmp_path: Path) -> None:

@@ -1,8 +1,11 @@
 """Every order snapshot is answered: to the gateway that waits, to services that ask, and to those that listen."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
+import aio_pika
 import orjson
 from pymongo.asynchronous.database import AsyncDatabase
 
@@ -14,6 +17,7 @@ from shared.publishing import Outgoing, Publisher
 from tests.integration.worker.wire import REPLY_QUEUE, SAID_AT, Wire
 from tests.made import new_id, snapshot
 from tests.servers.parley import Parley
+from tests.servers.rabbitmq import Vhost
 from tests.servers.waiting import eventually
 
 Store = AsyncDatabase[dict[str, Any]]
@@ -124,6 +128,48 @@ async def test_a_publisher_who_may_not_is_told_and_says_nothing_of_the_order(
     assert (data["reason"], data["publisher"], data["message_id"]) == ("wrong_publisher", "operator", "from-a-stranger")
     await eventually(lambda: _depth_is(parley, 1), what="the dead letter")
     assert (await intake.find(_store(parley, mongo_client), "1042", 1)).state == "stands"
+
+
+async def test_whose_events_count_is_a_setting_and_who_does_not_say_counts(
+    parley: Parley, wire: Wire, mongo_client: Any
+) -> None:
+    """RabbitMQ's permissions let nobody else write to the exchange; `user_id` says only which of them it was."""
+    parley.add("threads", ORDER_PUBLISHERS="erp-test,wms").start()
+    await parley.ready()
+    async with _user(parley.vhost, "erp-test") as url, await aio_pika.connect(url) as connection:
+        channel = await connection.channel(on_return_raises=True)
+        exchange = await channel.get_exchange(topology.SHOP_ORDERS, ensure=False)
+        for order_id, user_id in (("of-erp", "erp-test"), ("of-nobody", None)):
+            body = order_event(snapshot(order_id), source="erp", now=SAID_AT).model_dump_json().encode()
+            sent = aio_pika.Message(body, user_id=user_id, message_id=order_id, headers={"x-publisher": "gateway"})
+            await exchange.publish(sent, "order.updated")
+    await wire.order(snapshot("of-shop"))  # not among them any more
+    await wire.until(lambda: bool(wire.event_ids(REJECTED)))
+    assert [(each["data"]["order_id"], each["data"]["reason"]) for each in wire.events] == [
+        ("of-shop", "wrong_publisher")
+    ]
+    store = _store(parley, mongo_client)
+    await eventually(lambda: _count_is(store, 2), what="both orders")
+    assert [each["_id"] async for each in store["orders"].find().sort("_id")] == ["of-erp", "of-nobody"]
+
+
+@asynccontextmanager
+async def _user(vhost: Vhost, name: str) -> AsyncIterator[str]:
+    """A user of the shop's as the topology makes it, for this virtual host."""
+    management = vhost.server.address.management
+    (rights,) = topology.definitions({name: "erp-password"})["permissions"]
+    management.call("PUT", f"/users/{name}", {"password": "erp-password", "tags": ""})
+    management.call(
+        "PUT", f"/permissions/{vhost.name}/{name}", {each: rights[each] for each in ("configure", "write", "read")}
+    )
+    try:
+        yield vhost.url("shop").replace("shop:shop-password@", f"{name}:erp-password@")
+    finally:
+        management.call("DELETE", f"/users/{name}")
+
+
+async def _count_is(store: Store, count: int) -> bool:
+    return await store["orders"].count_documents({}) == count
 
 
 async def test_nobody_but_a_gateway_is_answered(parley: Parley, wire: Wire) -> None:

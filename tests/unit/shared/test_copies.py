@@ -6,10 +6,18 @@ from typing import Any, cast
 from aio_pika.abc import AbstractIncomingMessage
 
 from shared import topology
-from shared.delivery import MAX_KEPT_HEADERS_BYTES, WorkQueue, dead_letter, kept_headers, retry
+from shared.delivery import (
+    MAX_KEPT_HEADERS_BYTES,
+    WorkQueue,
+    dead_letter,
+    kept_headers,
+    publisher_of,
+    require_publisher,
+    retry,
+)
 from shared.pipeline import frames
 
-QUEUE = WorkQueue(topology.ORDERS_QUEUE, service="threads", publishers=frozenset({"gateway", "shop"}))
+QUEUE = WorkQueue(topology.ORDERS_QUEUE, service="threads", publishers=frozenset({"gateway", "shop"}), anonymous=True)
 MIN_FRAME_BYTES = 32_768
 
 
@@ -74,3 +82,17 @@ def test_copies_of_messages_without_an_id_have_one_each() -> None:
     message = delivery({}, message_id=None)
     copies = [dead_letter(message, QUEUE, "unreadable", "") for _ in range(2)]
     assert len({copy.message_id for copy in copies} | {"None", ""}) == 4
+
+
+def test_who_published_first_is_what_rabbitmq_vouches_for_through_all_copies() -> None:
+    """A header of the publisher's own is nobody's word, however often the message is copied."""
+    for user_id, expected in (("shop", "shop"), (None, None)):
+        message: Any = delivery({"x-publisher": "gateway"})
+        message.user_id = user_id
+        assert publisher_of(message, QUEUE) == expected
+        for copy in (retry(message, QUEUE), dead_letter(message, QUEUE, "defect", "")):
+            assert copy is not None
+            again: Any = delivery(dict(copy.headers))
+            again.user_id = "threads"
+            assert publisher_of(again, QUEUE) == expected
+            require_publisher(again, QUEUE)
