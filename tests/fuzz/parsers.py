@@ -18,11 +18,16 @@ from deploy.import_history import ImportFailed, read_lines
 from services.gateway import bodies, prefer, requests, writes
 from services.gateway.command_ids import CommandIds
 from services.gateway.live.answer import offset_in
+from services.notifier.cleaning import one_line
+from services.notifier.headers import mailbox
+from services.notifier.message import compose
 from services.notifier.smtp import without_addresses
 from services.threads.cursors import Cursors
 from services.threads.order_refusals import read_named
 from shared import commands, envelope, events, examples, orders, tokens, traces
+from shared.addresses import AddressError, sendable
 from shared.errors import CannotProcess, ProblemError
+from shared.fields import GIVEN
 from shared.tokens import DemoKeys, JwksKeys, Keys, Tokens
 
 T = TypeVar("T")
@@ -68,7 +73,7 @@ def message(adapter: TypeAdapter[Any]) -> Callable[[bytes], object]:
 def body(model: type[BaseModel]) -> Callable[[bytes], object]:
     def parse(sent: bytes) -> object:
         try:
-            return model.model_validate_json(sent, strict=True)
+            return model.model_validate_json(sent, strict=True, context=GIVEN)
         except ValidationError as error:
             raise bodies.refused(error, sent) from None
 
@@ -204,6 +209,19 @@ def refused_order(sent: bytes) -> None:
     events.RefusedOrder(order_id=named.order_id, version=named.version, reason="invalid", detail="")
 
 
+def address(sent: bytes) -> None:
+    """What goes out goes out in one form: in it, an address is one token of ASCII or UTF-8 with one domain, and is its own form."""
+    found = sendable(sent.decode("utf-8", "replace"))
+    assert sendable(found) == found
+    assert found.isprintable() or not found.isascii()
+
+
+def mail_head(sent: bytes) -> None:
+    """Whatever a person is called: the finished mail has passed its own check, with one mailbox and no header more."""
+    name = one_line(sent.decode("utf-8", "replace"))
+    compose([("To", mailbox(name, ADDRESS)), ("Subject", name)], text="", html="", boundary="=_")
+
+
 def smtp_answer(sent: bytes) -> None:
     """Whatever a mail server says about the recipient, no address is kept."""
     assert ADDRESS not in without_addresses(sent.decode("utf-8", "replace"))
@@ -237,6 +255,14 @@ def parsers() -> list[Parser]:
     return [
         Parser("command", message(commands.COMMAND), _written(examples.COMMANDS), broken, 12),
         Parser("order event", message(orders.ORDER_EVENT), _written(examples.ORDER_EVENTS), broken, 12),
+        Parser(
+            "address",
+            address,
+            [ADDRESS.encode(), '"a b"@bücher.example'.encode(), b"a..b@x.example"],
+            (AddressError,),
+            6,
+        ),
+        Parser("name in a mail's head", mail_head, ['Müller, "Zoë" =?utf-8?q?=0D=0A?= <a@b.example>'.encode()], (), 6),
         Parser("order event, refused", refused_order, _written(examples.ORDER_EVENTS), (), 6),
         Parser("event", message(events.EVENT), _written(examples.EVENTS), broken, 8),
         Parser("addressed event", message(events.NOTIFICATION), _written(examples.NOTIFICATIONS), broken, 8),
