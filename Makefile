@@ -41,6 +41,7 @@ lint: venv ## Style, types, and which part may import which
 
 docs: venv ## The generated documents anew, from the code: contracts, settings, dashboard
 	@$(PY) -m deploy.asyncapi >docs/.new && mv docs/.new docs/asyncapi.yaml
+	@$(PY) -m deploy.asyncapi shop >docs/.new && mv docs/.new docs/asyncapi-shop.yaml
 	@$(PY) -m deploy.openapi >docs/.new && mv docs/.new docs/openapi.yaml
 	@$(PY) -m deploy.invisible >docs/.new && mv docs/.new services/gateway/pages/invisible.js
 	@$(PY) -m deploy.settings_table

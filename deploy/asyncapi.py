@@ -1,8 +1,11 @@
-"""docs/asyncapi.yaml, made from the topology and the contracts: `python -m deploy.asyncapi`."""
+"""docs/asyncapi.yaml, all of it, and docs/asyncapi-shop.yaml, a shop's side: `python -m deploy.asyncapi [shop]`.
+
+Both are made from the topology and the contracts.
+"""
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -10,6 +13,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from deploy.documents import write_yaml
+from services.gateway.conventions import CONTACT, leave_optional
 from shared import examples, topology
 from shared.commands import CommandOutcome, routing_key
 from shared.envelope import MEDIA_TYPE, Envelope
@@ -17,6 +21,19 @@ from shared.events import ROUTING_KEY_OF_ENTRY
 from shared.orders import OrderEvent, order_routing_key
 
 REF: Final = "#/components/schemas/{model}"
+TAGS: Final = [
+    {"name": "orders", "description": "What the shop says about orders"},
+    {"name": "threads", "description": "What happens in the threads about them"},
+]
+SERVERS: Final = {
+    "rabbitmq": {
+        "host": "rabbitmq.shop.example:5671",
+        "pathname": f"/{topology.VHOST}",
+        "protocol": "amqps",
+        "description": "The RabbitMQ that Parley runs on",
+        "security": [{"type": "userPassword", "description": "A RabbitMQ user of your own, as the operators made it"}],
+    }
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,21 +92,82 @@ CHANNELS: Final = (
 
 
 def document() -> dict[str, Any]:
-    """The AsyncAPI 3.0 document."""
+    """The AsyncAPI 3.0 document of everything that goes through RabbitMQ."""
+    operations = dict(operation for channel in CHANNELS for operation in _operations(channel))
+    channels = {channel.name: _channel(channel) for channel in CHANNELS} | {"replies": _replies()}
+    return _document(
+        "Parley",
+        "Order messaging: what Parley takes from RabbitMQ and says there, the inner queues included. A shop's own part of it is "
+        "asyncapi-shop.yaml.",
+        channels=channels,
+        operations=operations,
+        messages=_every_message(),
+        models=[CommandOutcome],
+    )
+
+
+def shops_document() -> dict[str, Any]:
+    """The same as a shop's services see it: what they send, and what they may receive."""
+    ours = {"orders": "send", "events": "receive"}
+    channels = [channel for channel in CHANNELS if channel.name in ours]
+    found = _document(
+        "Parley, for a shop's services",
+        "What your services publish about orders, and what they may listen to: you are the application here.",
+        channels={channel.name: _channel(channel) for channel in channels},
+        operations={
+            "publishOrder": {
+                "action": "send",
+                "channel": _there("orders"),
+                "summary": "Say what an order now is",
+                "description": "Publish the whole snapshot at every change: persistent, mandatory, and with the property `user_id`, "
+                "which is the name of your RabbitMQ user. The exchange is there: declare it passively or not at all.",
+            },
+            "hearEvents": {
+                "action": "receive",
+                "channel": _there("events"),
+                "summary": "Hear what happens in the threads",
+                "description": "Declare a durable queue called `shop-…` and bind it to the exchange by the routing keys that you want. Events "
+                "come at least once and in any order; drop the ids that you know.",
+            },
+        },
+        messages=[message for channel in channels for message in channel.messages],
+        models=[],
+    )
+    written = {"$ref": REF.format(model=OrderEvent.__name__)}
+    leave_optional(found["components"]["schemas"], iter([written]))
+    return found
+
+
+def _document(
+    title: str,
+    description: str,
+    *,
+    channels: dict[str, Any],
+    operations: dict[str, Any],
+    messages: Sequence[Envelope],
+    models: Sequence[type[BaseModel]],
+) -> dict[str, Any]:
     return {
         "asyncapi": "3.0.0",
         "info": {
-            "title": "Parley",
+            "title": title,
             "version": "1",
-            "description": "Order messaging: what Parley takes from RabbitMQ and says there. Every message is a CloudEvents 1.0 "
-            "JSON event in structured mode; contracts only grow, and a changed meaning is a new version of the type.",
+            "description": f"{description} Every message is a CloudEvents 1.0 JSON event in structured mode; contracts only grow, and a "
+            "changed meaning is a new version of the type.",
             "license": {"name": "Apache License 2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
+            "contact": CONTACT,
+            "tags": TAGS,
         },
         "defaultContentType": MEDIA_TYPE,
-        "channels": {channel.name: _channel(channel) for channel in CHANNELS} | {"replies": _replies()},
-        "operations": dict(operation for channel in CHANNELS for operation in _operations(channel)),
-        "components": {"schemas": _schemas(), "messages": dict(_message(each) for each in _every_message())},
+        "servers": SERVERS,
+        "channels": channels,
+        "operations": operations,
+        "components": {"schemas": _schemas([*models, *map(type, messages)]), "messages": dict(map(_message, messages))},
     }
+
+
+def _there(channel: str) -> dict[str, str]:
+    return {"$ref": f"#/channels/{channel}"}
 
 
 def _channel(channel: Channel) -> dict[str, Any]:
@@ -131,15 +209,16 @@ def _replies() -> dict[str, Any]:
 
 
 def _operations(channel: Channel) -> list[tuple[str, dict[str, Any]]]:
-    there = {"$ref": f"#/channels/{channel.name}"}
+    there, description = _there(channel.name), channel.description
+    sent, received = f"Published by: {channel.publisher}", f"Received by: {channel.receiver}"
     return [
         (
             f"publish-{channel.name}",
-            {"action": "send", "channel": there, "summary": f"Published by: {channel.publisher}"},
+            {"action": "send", "channel": there, "summary": sent, "description": description},
         ),
         (
             f"receive-{channel.name}",
-            {"action": "receive", "channel": there, "summary": f"Received by: {channel.receiver}"},
+            {"action": "receive", "channel": there, "summary": received, "description": description},
         ),
     ]
 
@@ -166,9 +245,8 @@ def _routing_key(message: Envelope) -> str:
     return routing_key(message)
 
 
-def _schemas() -> dict[str, Any]:
-    models: list[type[BaseModel]] = [CommandOutcome, *{type(message) for message in _every_message()}]
-    ordered = sorted(models, key=lambda model: model.__name__)
+def _schemas(models: Iterable[type[BaseModel]]) -> dict[str, Any]:
+    ordered = sorted(set(models), key=lambda model: model.__name__)
     _, schema = models_json_schema([(model, "validation") for model in ordered], ref_template=REF)
     found: dict[str, Any] = schema["$defs"]
     return dict(sorted(found.items()))
@@ -191,7 +269,7 @@ def _json(model: BaseModel) -> Any:
 
 
 def main() -> None:
-    write_yaml(document(), sys.stdout)
+    write_yaml(shops_document() if sys.argv[1:] == ["shop"] else document(), sys.stdout)
 
 
 if __name__ == "__main__":

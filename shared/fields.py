@@ -30,8 +30,10 @@ _CONTROLS_IN_ONE_LINE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 # JSON Schema's words for rules that are checked here in Python, so that the documents say them too.
 _IN_ONE_LINE = r"[^\u0000-\u001f\u007f-\u009f\u2028\u2029]"
 _ONE_LINE_SCHEMA = {"pattern": f"^{_IN_ONE_LINE}*$"}
-SHOWN_TEXT_SCHEMA = {"pattern": rf"^[^\u0000]*[^{character_class()}][^\u0000]*$"}
-SHOWN_NAME_SCHEMA = {"pattern": f"^{_IN_ONE_LINE}*[^{character_class()}]{_IN_ONE_LINE}*$"}
+# What shows nothing beyond U+FFFF is refused too, which these do not say.
+_UNSEEN = character_class(up_to=0xFFFF)
+SHOWN_TEXT_SCHEMA = {"pattern": rf"^[^\u0000]*[^{_UNSEEN}][^\u0000]*$"}
+SHOWN_NAME_SCHEMA = {"pattern": f"^{_IN_ONE_LINE}*[^{_UNSEEN}]{_IN_ONE_LINE}*$"}
 # As far as a pattern can say it; whether the domain is one, and how long all of it is in bytes, is looked at in shared/addresses.py.
 _LOCAL_PART = r'[^\s\u0000-\u001f\u007f-\u009f\u00ad\u200b\u200e\u200f\u2028-\u202f\u205f-\u206f\ufeff<>,;:"()\[\]\\@]+'
 _QUOTED_LOCAL_PART = r'"(?:[ !#-\[\]-~]|\\[ -~])+"'

@@ -38,10 +38,14 @@ INVISIBLE: Final = (
 """The first and the last code point of each range, in order."""
 
 
-def character_class() -> str:
-    """The inside of a class `[…]` for regular expressions of Python and of ECMA-262 with `u`, and so for JSON Schema."""
+def character_class(*, up_to: int = 0x10FFFF) -> str:
+    """The inside of a class `[…]` for regular expressions of Python and of ECMA-262 with `u`; up to U+FFFF for ECMA-262 without it too.
+
+    JSON Schema asks for `u`, but some tools compile its patterns without: to them a range beyond U+FFFF is out of order.
+    """
+    ranges = [(first, last) for first, last in INVISIBLE if last <= up_to]
     return "".join(
-        _escaped(first) if first == last else f"{_escaped(first)}-{_escaped(last)}" for first, last in INVISIBLE
+        _escaped(first) if first == last else f"{_escaped(first)}-{_escaped(last)}" for first, last in ranges
     )
 
 

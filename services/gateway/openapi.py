@@ -7,7 +7,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from services.gateway import precise, requests, results
+from services.gateway import conventions, precise, requests, results
 from services.gateway.live import audience
 from shared.commands import CommandOutcome
 from shared.errors import Problem
@@ -68,6 +68,7 @@ def document(app: FastAPI) -> dict[str, Any]:
             for parameter in operation.get("parameters", []):
                 parameter["schema"] = _without_null(parameter["schema"])
     precise.complete(found)
+    conventions.complete(found)
     return found
 
 

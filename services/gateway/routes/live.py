@@ -30,7 +30,21 @@ LastEventId = Annotated[
 EXAMPLE = 'id: 4711\nevent: thread.read\ndata: {"order_id":"1042","up_to_seq":12,"unread":0,"mine":true}\n\n'
 STREAM: dict[str, Any] = {
     "description": "Events without end; the connection ends with the token",
-    "content": {"text/event-stream": {"schema": {"type": "string"}, "example": EXAMPLE}},
+    "content": {
+        "text/event-stream": {
+            # What stands in the data of an event; the stream itself has no schema of its own in OpenAPI 3.1.
+            "schema": {
+                "type": "string",
+                "contentMediaType": "text/event-stream",
+                "contentSchema": {
+                    "anyOf": [
+                        {"$ref": f"#/components/schemas/{name}"} for name in ("LiveEntry", "LiveRead", "LiveRedaction")
+                    ]
+                },
+            },
+            "example": EXAMPLE,
+        }
+    },
 }
 
 
