@@ -30,6 +30,7 @@ OUTSIDE_DEMO: Final = "**required** outside demo mode"
 NEEDED_OUTSIDE_DEMO: Final = ("THREAD_URL", "TOKEN_JWKS_URL")
 
 ABOUT: Final = {
+    "ADDRESS_KEY": "Makes of a customer's address the key under which a guest's choices are kept. Never changed: what was chosen by address would be forgotten",
     "ADMIN_EMAIL": "Where mails to the administrators go; without it they get none",
     "ADMIN_LOCALE": "The administrators' language: one that mails are written in",
     "AMBIGUOUS": "What happens to a mail of which nobody knows whether it was accepted: sent once more, or left to an operator",

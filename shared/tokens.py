@@ -255,9 +255,13 @@ def mint_guest_session(link: dict[str, Any], *, secret: str, now: float) -> str:
     return _mint_own("parley-guest-session+jwt", claims, life_s=GUEST_SESSION_LIFE_S, secret=secret, now=now)
 
 
-def mint_unsubscribe(person: str, *, secret: str, now: float) -> str:
-    """A token that switches this person's mails off and can do nothing else. It stands in a URL, as RFC 8058 has it; it lasts a year."""
-    return _mint_own("parley-unsubscribe+jwt", {"sub": person}, life_s=366 * 24 * 3600, secret=secret, now=now)
+def mint_unsubscribe(person: str, *, secret: str, now: float, address_key: str | None = None) -> str:
+    """A token that switches this person's mails off and can do nothing else. It stands in a URL, as RFC 8058 has it; it lasts a year.
+
+    `address_key` stands for the address that the mail goes to, where choices are kept by address too.
+    """
+    claims = {"sub": person} if address_key is None else {"sub": person, "address_key": address_key}
+    return _mint_own("parley-unsubscribe+jwt", claims, life_s=366 * 24 * 3600, secret=secret, now=now)
 
 
 def read_own(token: str, kind: OwnKind, *, secret: str) -> dict[str, Any]:

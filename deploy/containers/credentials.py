@@ -34,7 +34,7 @@ RABBITMQ_PASSWORDS = password_names(USERS)
 MONGO_PASSWORDS = {user: f"MONGO_{user.upper()}_PASSWORD" for user in MONGO_USERS}
 MONGO_KEY = "MONGO_KEY"
 COOKIE = "RABBITMQ_COOKIE"
-KEYS = ("LINK_SECRET", "COMMAND_ID_SECRET")
+KEYS = ("LINK_SECRET", "COMMAND_ID_SECRET", "ADDRESS_KEY")
 DEMO_KEY = "TOKEN_DEMO_SECRET"
 GRAFANA = "GRAFANA_PASSWORD"
 
@@ -119,7 +119,12 @@ def files(given: Secrets, environment: Mapping[str, str]) -> dict[str, dict[str,
     at_boot = {part: access[part] for part in ("vhosts", "users", "permissions", "topic_permissions")}
     return {
         "gateway": {"amqp_url": urls["gateway"], "command_id_secret": given["COMMAND_ID_SECRET"], **callers},
-        "threads": {"amqp_url": urls["threads"], "mongo_url": mongo_urls["threads"], **callers},
+        "threads": {
+            "amqp_url": urls["threads"],
+            "mongo_url": mongo_urls["threads"],
+            "address_key": given["ADDRESS_KEY"],
+            **callers,
+        },
         "notifier": {"amqp_url": urls["notifier"], "mongo_url": mongo_urls["notifier"]},
         "rabbitmq": {"access.json": json.dumps(at_boot, indent=1), "erlang_cookie": given[COOKIE]},
         "mongo": {"keyfile": given[MONGO_KEY]},

@@ -17,6 +17,7 @@ class Credentials:
     token_secret: str
     link_secret: str
     command_id_secret: str
+    address_key: str
     rabbitmq: dict[str, str]
     mongo: dict[str, str]
 
@@ -29,6 +30,7 @@ class Credentials:
             token_secret=_secret(directory / "token_demo_secret"),
             link_secret=_secret(directory / "link_secret"),
             command_id_secret=_secret(directory / "command_id_secret"),
+            address_key=_secret(directory / "address_key"),
             rabbitmq={user: _secret(directory / f"rabbitmq_{user}") for user in users(publishers)},
             mongo={user: _secret(directory / f"mongo_{user}") for user in MONGO_USERS},
         )

@@ -38,7 +38,9 @@ class DemoTarget:
         if missing:
             raise StackError(f"with GATEWAY_URL, {', '.join(missing)} must be set too")
         gateway_url, mail_page_url, amqp_url, token_secret, link_secret = (environment[name] for name in ADDRESSES)
-        credentials = Credentials(token_secret, link_secret, command_id_secret="", rabbitmq={}, mongo={})
+        credentials = Credentials(
+            token_secret, link_secret, command_id_secret="", address_key="", rabbitmq={}, mongo={}
+        )
         delay_s = float(environment.get("MAIL_DELAY") or 0)
         return cls(gateway_url.rstrip("/"), mail_page_url.rstrip("/"), amqp_url, delay_s, TokenMint(credentials))
 

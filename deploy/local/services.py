@@ -59,6 +59,7 @@ def _threads(settings: LocalSettings, credentials: Credentials) -> dict[str, str
         "MONGO_URL": with_user(settings.mongo_url, "threads", credentials.mongo["threads"]),
         "MONGO_DATABASE": "threads",
         "ROLES": "worker,api",
+        "ADDRESS_KEY": credentials.address_key,
         "ADMIN_EMAIL": SHOP_ADDRESS,
         "ADMIN_LOCALE": "en",
         "ORDER_PUBLISHERS": ",".join(settings.publishers),

@@ -9,15 +9,19 @@ import orjson
 from orjson import Fragment
 
 from services.threads.access import Parties
+from services.threads.addresses import AddressKeys
+from services.threads.contacts import Contact
 from services.threads.orders import OrderForMail
 from services.threads.recent import Recent
-from services.threads.recipients import Addressee, Choices, Watcher, addressees, wanted
+from services.threads.recipients import Addressee, Choices, Watcher, addressees, one_a_mailbox, wanted
 from services.threads.thread import Entry
 from shared import topology
 from shared.envelope import Envelope
 from shared.events import (
     ROUTING_KEY_OF_ENTRY,
     ChoicesMade,
+    ContactChanged,
+    ContactData,
     MarkMoved,
     MessageRedacted,
     PreferencesChanged,
@@ -46,16 +50,22 @@ class Announcements:
     """Makes the messages; pure but for the tokens that mails carry, which are signed with the link secret."""
 
     def __init__(
-        self, *, link_secret: str, administrators: Addressee | None, clock: Callable[[], datetime] | None = None
+        self,
+        *,
+        link_secret: str,
+        address_keys: AddressKeys,
+        administrators: Addressee | None = None,
+        clock: Callable[[], datetime] | None = None,
     ) -> None:
-        self._secret, self._administrators = link_secret, administrators
+        """`administrators`, the shop's own mailbox, is set before anything is announced, where there is one."""
+        self._secret, self._address_keys, self.administrators = link_secret, address_keys, administrators
         self._clock = clock or (lambda: datetime.now(UTC))
         self._tokens: Recent[tuple[str, int], str] = Recent(KEPT_TOKENS)
 
     def addressees(self, entry: Entry, order: OrderForMail, watchers: Sequence[Watcher]) -> list[Addressee]:
         """Everybody whom the entry concerns, before preferences."""
         own = [each for each in watchers if each.order_id == entry.order_id]
-        return addressees(entry, order.parties, watchers=own, administrators=self._administrators)
+        return addressees(entry, order.parties, watchers=own, administrators=self.administrators)
 
     def of_entry(self, entry: Entry, parties: Parties, context: MailContext) -> list[Outgoing]:
         """The event of the entry, its redaction if there was one, and the addressed event if there is anybody to mail.
@@ -69,7 +79,7 @@ class Announcements:
         event = _json({**_envelope(entry), "type": f"parley.{key}.v1", "data": made})
         outgoing = [Outgoing(topology.EVENTS, key, event, message_id=entry.id, mandatory=False)]
         order = context.orders[entry.order_id]
-        people = wanted(self.addressees(entry, order, context.watchers), entry, context.choices)
+        people = one_a_mailbox(wanted(self.addressees(entry, order, context.watchers), entry, context.choices))
         if people:
             outgoing.append(self._addressed(entry, made, order, people))
         if entry.redacted:
@@ -90,15 +100,50 @@ class Announcements:
             "name": each.name,
             "email": each.email,
             "locale": each.locale,
-            "unsubscribe_token": self._unsubscribe_token(each.person),
+            "version": each.version,
         }
+        address_key = self._address_key(each.inbox, each.email)
+        recipient["unsubscribe_token"] = self._unsubscribe_token(each.person, address_key)
+        if address_key is not None:
+            recipient["address_key"] = address_key
         if each.guest:
             recipient["guest_token"] = self._guest_token(order)
         return recipient
 
-    def _unsubscribe_token(self, person: str) -> str:
+    def of_contact(self, contact: Contact, *, now: datetime, traceparent: str | None = None) -> Outgoing:
+        """The event of a changed or withdrawn address, to the notifier alone. Its id is the same for every copy of one state."""
+        place = f"{contact.thread_id}.{contact.role}" if contact.role in ("customer", "seller") else contact.role
+        address_key = token = None
+        if contact.email is not None:
+            address_key = self._address_key(contact.role, contact.email)
+            token = self._unsubscribe_token(contact.person, address_key)
+        data = ContactData(
+            thread_id=contact.thread_id,
+            role=contact.role,
+            person=contact.person,
+            version=contact.version,
+            name=contact.name,
+            email=contact.email,
+            locale=contact.locale,
+            guest=contact.guest,
+            address_key=address_key,
+            unsubscribe_token=token,
+        )
+        changed = ContactChanged(
+            id=f"{place}.{contact.version}", subject=contact.thread_id, time=now, traceparent=traceparent, data=data
+        )
+        return _notification(changed, routing_key="contact.changed")
+
+    def _address_key(self, role: str, email: str) -> str | None:
+        """Choices are kept by address on the customer's side alone."""
+        return self._address_keys.of(email) if role == "customer" else None
+
+    def _unsubscribe_token(self, person: str, address_key: str | None) -> str:
         """The same for a day: it lasts a year, and signing it anew for each entry would cost more than all else about the entry."""
-        return self._once_a_day(person, lambda now: mint_unsubscribe(person, secret=self._secret, now=now))
+        about = f"{person}|{address_key}"
+        return self._once_a_day(
+            about, lambda now: mint_unsubscribe(person, secret=self._secret, now=now, address_key=address_key)
+        )
 
     def _guest_token(self, order: OrderForMail) -> str:
         customer, order_id = order.snapshot.customer, order.snapshot.order_id

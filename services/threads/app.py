@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 
 import structlog
@@ -12,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from pymongo.errors import OperationFailure, PyMongoError
 
 from services.threads import indexes, queries
+from services.threads.addresses import AddressKeys
 from services.threads.announcements import Announcements
 from services.threads.commit import Committer
 from services.threads.consumers import CommandConsumer
@@ -31,9 +33,9 @@ from services.threads.outcomes import Outcomes
 from services.threads.people import People
 from services.threads.problems import install_problem_handlers
 from services.threads.projection import Projection
-from services.threads.recipients import SHOP_MAILBOX, Addressee
 from services.threads.replies import Replies
 from services.threads.settings import Settings
+from services.threads.shop_mailbox import ShopMailbox
 from services.threads.states import States
 from services.threads.sweeper import Sweeper
 from services.threads.writer import Writer
@@ -69,6 +71,8 @@ class Worker:
     order_events: OrderSubscription
     sweeper: Sweeper
     topology: Topology
+    shop_mailbox: ShopMailbox
+    announcements: Announcements
     sweeping: asyncio.Task[None] | None = None
 
     async def start(self, store: Database) -> None:
@@ -76,10 +80,24 @@ class Worker:
         self.publisher.start()
         await _until_indexed(store)
         await self.topology.until_complete()
+        await self._settle_shop_mailbox()
         self.commands.start()
         self.sweeping = in_background(self.sweeper.run(), name="sweeper")
         await self.order_events.start()
         log.info("worker_started")
+
+    async def _settle_shop_mailbox(self) -> None:
+        """Before anything is addressed; however long MongoDB or RabbitMQ take."""
+        while True:
+            try:
+                self.announcements.administrators, contact = await self.shop_mailbox.settle()
+                break
+            except PyMongoError as error:
+                log.warning("shop_mailbox_not_settled", error=type(error).__name__)
+                await asyncio.sleep(START_PAUSE_S)
+        if contact is not None:
+            changed = self.announcements.of_contact(contact, now=datetime.now(UTC))
+            await self.publisher.publish_until_confirmed(changed)
 
     async def stop(self, *, within_s: float) -> None:
         await asyncio.gather(self.commands.stop(within_s=within_s), self.order_events.stop())
@@ -130,14 +148,16 @@ def build_worker(settings: Settings, store: Database, metrics: Metrics) -> Worke
     publisher = GroupPublisher(amqp_url, name="threads-publish")
     entries, orders, people, projection = Log(store), Orders(store), People(store), Projection(store)
     replies, intake = Replies(publisher), Intake(store)
+    announcements = Announcements(
+        link_secret=settings.link_secret.get_secret_value(),
+        address_keys=AddressKeys(settings.address_key.get_secret_value()),
+    )
     finisher = Finisher(
         entries=entries,
         projection=projection,
         orders=orders,
         people=people,
-        announcements=Announcements(
-            link_secret=settings.link_secret.get_secret_value(), administrators=_administrators(settings)
-        ),
+        announcements=announcements,
         publisher=publisher,
     )
     states = States(log=entries, orders=orders)
@@ -149,14 +169,14 @@ def build_worker(settings: Settings, store: Database, metrics: Metrics) -> Worke
         look_up=LookUp(store),
         states=states,
         writer=Writer(log=entries, states=states, metrics=metrics),
-        effects=Effects(log=entries, marks=marks, people=people, orders=orders),
+        effects=Effects(log=entries, marks=marks, people=people, orders=orders, announcements=announcements),
         finisher=finisher,
         replies=replies,
         publisher=publisher,
         metrics=metrics,
     )
     refusals = OrderRefusals(intake=intake, publisher=publisher, replies=replies, queue=ORDERS)
-    events = OrderEvents(orders=orders, projection=projection)
+    events = OrderEvents(orders=orders, projection=projection, announcements=announcements, publisher=publisher)
     handler = AnsweredOrders(events=events, intake=intake, refusals=refusals, replies=replies)
     return Worker(
         publisher=publisher,
@@ -173,13 +193,9 @@ def build_worker(settings: Settings, store: Database, metrics: Metrics) -> Worke
         ),
         sweeper=Sweeper(entries=entries, orders=orders, finisher=finisher, metrics=metrics),
         topology=Topology(amqp_url, service="threads", reads=READS, writes=WRITES),
+        shop_mailbox=ShopMailbox(store, email=settings.admin_email, locale=settings.admin_locale),
+        announcements=announcements,
     )
-
-
-def _administrators(settings: Settings) -> Addressee | None:
-    if settings.admin_email is None:
-        return None
-    return Addressee(SHOP_MAILBOX, "shop", "Administrators", settings.admin_email, settings.admin_locale)
 
 
 async def _until_indexed(store: Database) -> None:

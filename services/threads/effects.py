@@ -7,6 +7,7 @@ from typing import assert_never
 
 from services.threads import access, announcements, answers
 from services.threads.access import Parties
+from services.threads.announcements import Announcements
 from services.threads.entries import Log
 from services.threads.marks import ABOVE_ALL_POSITIONS, Marks, Reader
 from services.threads.orders import Orders
@@ -40,8 +41,9 @@ class Applied:
 
 
 class Effects:
-    def __init__(self, *, log: Log, marks: Marks, people: People, orders: Orders) -> None:
+    def __init__(self, *, log: Log, marks: Marks, people: People, orders: Orders, announcements: Announcements) -> None:
         self._log, self._marks, self._people, self._orders = log, marks, people, orders
+        self._announcements = announcements
 
     async def apply(self, command: EffectCommand) -> Applied:
         """Applies the command, or answers with the problem that refuses it."""
@@ -137,8 +139,9 @@ class Effects:
         if command.data.watching and command.data.email is None:
             detail = "To watch a thread, your token must carry the claim email: that is where its mails go."
             raise refuse("forbidden", detail)
-        await self._people.watch(command.data, stamp=command.stamp)
-        return Applied(answers.done(command.id, parties.order_id, {"watching": command.data.watching}))
+        contact = await self._people.watch(command.data, stamp=command.stamp)
+        changed = self._announcements.of_contact(contact, now=command.time, traceparent=command.traceparent)
+        return Applied(answers.done(command.id, parties.order_id, {"watching": command.data.watching}), [changed])
 
     async def _redact(self, command: RedactMessage) -> Applied:
         parties = await self._parties(command.data.order_id)

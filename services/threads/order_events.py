@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Final
 
 import structlog
@@ -12,6 +13,7 @@ from faststream.rabbit import Channel, RabbitBroker, RabbitQueue
 from faststream.rabbit.annotations import RabbitMessage
 
 from services.threads import answers, order_versions
+from services.threads.announcements import Announcements
 from services.threads.intake import Intake
 from services.threads.order_refusals import GATEWAY, OrderRefusals, asked_by
 from services.threads.order_versions import OrderRefused
@@ -47,19 +49,31 @@ def queue_of(publishers: Iterable[str]) -> WorkQueue:
 class OrderEvents:
     """Keeps the newest snapshot of each order. May run twice, and in any order."""
 
-    def __init__(self, *, orders: Orders, projection: Projection) -> None:
+    def __init__(
+        self, *, orders: Orders, projection: Projection, announcements: Announcements, publisher: Publisher
+    ) -> None:
         self._orders, self._projection = orders, projection
+        self._announcements, self._publisher = announcements, publisher
 
-    async def take(self, snapshot: OrderSnapshot, *, source_time: str | None = None) -> Kept:
+    async def take(
+        self, snapshot: OrderSnapshot, *, source_time: str | None = None, traceparent: str | None = None
+    ) -> Kept:
         """All of it or nothing: every document that the snapshot makes can be stored before the first one is.
 
         Raises OrderRefused for a snapshot that contradicts the one that stands.
         """
         require_storable(document_of(snapshot, source_time), *order_update(snapshot, source_time))
         kept = await self._orders.keep(snapshot, source_time=source_time)
+        await self._say_what_changed(snapshot, traceparent=traceparent)
         if kept.stands:
             await self._projection.write_order(snapshot, source_time=source_time)
         return kept
+
+    async def _say_what_changed(self, snapshot: OrderSnapshot, *, traceparent: str | None) -> None:
+        """It is out before the snapshot is acknowledged, so whoever takes over where this process ends says it again."""
+        for contact in await self._orders.contacts_since(snapshot):
+            changed = self._announcements.of_contact(contact, now=datetime.now(UTC), traceparent=traceparent)
+            await self._publisher.publish_until_confirmed(changed)
 
 
 class AnsweredOrders:
@@ -76,7 +90,9 @@ class AnsweredOrders:
         event, asked = read(ORDER_EVENT, message.body, context=GIVEN), asked_by(message, QUEUE)
         order_id, version = event.data.order_id, event.data.version
         try:
-            kept = await self._events.take(event.data, source_time=_source_time_of(event, message))
+            kept = await self._events.take(
+                event.data, source_time=_source_time_of(event, message), traceparent=event.traceparent
+            )
         except OrderRefused as refusal:
             if asked is None:
                 raise

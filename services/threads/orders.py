@@ -9,11 +9,13 @@ import structlog
 from pydantic import TypeAdapter, ValidationError
 from pymongo.errors import DuplicateKeyError
 
-from services.threads import order_versions
+from services.threads import contacts, order_versions
 from services.threads.access import Parties
+from services.threads.contacts import Contact
 from services.threads.order_versions import Snapshot
 from services.threads.recent import Recent
 from services.threads.recipients import Addressee, parties_by_mail
+from shared.contracts.contacts import ContactVersion, order_version
 from shared.fields import Moment, OrderId
 from shared.logs import logged
 from shared.mongo import Database, Document
@@ -53,10 +55,12 @@ class OrderForMail:
     digest: str | None = None
 
     @classmethod
-    def of(cls, snapshot: OrderSnapshot, item_count: int, digest: str | None = None) -> "OrderForMail":
-        """What is the same for all its entries is made once. `digest` is that of the stored order."""
+    def of(
+        cls, snapshot: OrderSnapshot, item_count: int, version: ContactVersion, digest: str | None = None
+    ) -> "OrderForMail":
+        """What is the same for all its entries is made once. `version` is that of its parties' addresses, `digest` the stored order's."""
         json = snapshot.model_dump_json(exclude_none=True).encode()
-        return cls(snapshot, item_count, json, parties_by_mail(snapshot), digest)
+        return cls(snapshot, item_count, json, parties_by_mail(snapshot, version), digest)
 
 
 class Orders:
@@ -71,16 +75,18 @@ class Orders:
         """
         new = document_of(snapshot, source_time)
         while True:
-            stored = await self._orders.find_one({"_id": snapshot.order_id}, {"snapshot": 0})
+            stored = await self._orders.find_one({"_id": snapshot.order_id}, {"snapshot.items": 0})
             if stored is None:
                 try:
-                    await self._orders.insert_one(new)
+                    await self._orders.insert_one({**new, "contacts": {}})
                     return Kept(stands=True, is_new=True)
                 except DuplicateKeyError:
                     continue
             verdict = order_versions.compare(snapshot.order_id, _read(new), await self._standing(stored))
             if verdict != "replaces":
                 return Kept(stands=verdict == "stands", is_new=False)
+            new["changes"] = contacts.changes_of(new, stored)
+            new["contacts"] = contacts.changed_at(new, stored)
             as_read = {name: stored.get(name) for name in ("_id", "version", "digest", "source_time")}
             if (await self._orders.replace_one(as_read, new)).matched_count:
                 return Kept(stands=True, is_new=True)
@@ -96,6 +102,14 @@ class Orders:
                 log.error("order_not_readable", order=logged(stored["_id"]), errors=error.error_count())
                 stored = stored | {"value_digest": stored["digest"]}
         return _read(stored)
+
+    async def contacts_since(self, snapshot: OrderSnapshot) -> list[Contact]:
+        """Where its people's mails go by what stands, as far as this snapshot or a newer one changed that.
+
+        Also of one that was superseded: whoever changed it may have ended between the change and the word of it.
+        """
+        stored = await self._orders.find_one({"_id": snapshot.order_id}, contacts.FIELDS)
+        return [] if stored is None else contacts.since(stored, order_version(snapshot.version))
 
     async def parties(self, order_ids: Sequence[OrderId]) -> dict[OrderId, Parties]:
         """Whose orders these are; one that is unknown, or cannot be shown to anybody, is missing."""
@@ -117,7 +131,7 @@ class Orders:
     async def _read_for_mail(self, order_ids: Sequence[OrderId]) -> dict[OrderId, OrderForMail]:
         if not order_ids:
             return {}
-        fields = {"snapshot": 1, "digest": 1, "item_count": {"$size": "$snapshot.items"}}
+        fields = {"snapshot": 1, "digest": 1, "version": 1, "changes": 1, "item_count": {"$size": "$snapshot.items"}}
         few_items = {"$set": {"snapshot.items": {"$slice": ["$snapshot.items", ITEMS_IN_A_MAIL]}}}
         pipeline: list[dict[str, Any]] = [
             {"$match": {"_id": {"$in": list(order_ids)}}},
@@ -138,7 +152,7 @@ class Orders:
 
 def _for_mail(document: Document) -> OrderForMail:
     snapshot = OrderSnapshot.model_validate(document["snapshot"])
-    return OrderForMail.of(snapshot, document["item_count"], document["digest"])
+    return OrderForMail.of(snapshot, document["item_count"], contacts.version_of(document), document["digest"])
 
 
 def can_be_shown(document: Document) -> bool:

@@ -8,9 +8,11 @@ from typing import Any
 from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
+from services.threads.contacts import Contact
 from services.threads.recipients import Choices, Watcher
 from services.threads.stamped import write_newer
 from shared.commands import PreferencesToSet, WatchToSet
+from shared.contracts.keys import join_key
 from shared.fields import OrderId
 from shared.mongo import Database, Document
 
@@ -53,8 +55,8 @@ class People:
     async def watchers(self, order_ids: Sequence[OrderId]) -> list[Watcher]:
         return [read_watcher(document) for document in await self._watches.find(watching(order_ids)).to_list()]
 
-    async def watch(self, wish: WatchToSet, *, stamp: str) -> None:
-        """Starts or stops a watch unless a newer wish stands. May run twice."""
+    async def watch(self, wish: WatchToSet, *, stamp: str) -> Contact:
+        """Starts or stops a watch unless a newer wish stands; where its mails go by what stands then. May run twice."""
         person = wish.caller.key
         fields = {
             "order_id": wish.order_id,
@@ -64,7 +66,9 @@ class People:
             "email": wish.email,
             "locale": wish.locale,
         }
-        await write_newer(self._watches, f"{wish.order_id}|{person}", fields, stamp=stamp)
+        watch_id = join_key(wish.order_id, person)
+        await write_newer(self._watches, watch_id, fields, stamp=stamp)
+        return _watchers_contact(await self._watches.find_one({"_id": watch_id}) or {**fields, "stamp": stamp})
 
 
 def _chosen(name: str, fields: Document, stamp: str) -> list[tuple[str, Any]]:
@@ -90,6 +94,11 @@ def watching(order_ids: Sequence[OrderId]) -> Document:
     return {"order_id": {"$in": list(order_ids)}, "watching": True}
 
 
+def _watchers_contact(watch: Document) -> Contact:
+    email = watch["email"] if watch["watching"] else None
+    return Contact(watch["order_id"], "watcher", watch["person"], watch["stamp"], watch["name"], email, watch["locale"])
+
+
 def read_watcher(document: Document) -> Watcher:
     return Watcher(
         order_id=document["order_id"],
@@ -97,4 +106,5 @@ def read_watcher(document: Document) -> Watcher:
         name=document["name"],
         email=document["email"],
         locale=document["locale"],
+        version=document["stamp"],
     )

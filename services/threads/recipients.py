@@ -1,25 +1,26 @@
 """Who is mailed about an entry, pure: both parties but its author, watchers, and the administrators' address while there is a dispute."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from services.threads.addresses import mailbox
 from services.threads.thread import Entry
 from shared.callers import Caller
+from shared.contracts.contacts import ContactVersion
 from shared.fields import Locale, Side
 from shared.orders import OrderSnapshot
-
-SHOP_MAILBOX = "shop"
 
 
 @dataclass(frozen=True, slots=True)
 class Watcher:
-    """An administrator who watches a thread; `person` is their caller key."""
+    """An administrator who watches a thread; `person` is their caller key, `version` says which of their watches it is."""
 
     order_id: str
     person: str
     name: str
     email: str
     locale: Locale
+    version: ContactVersion
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,22 +34,23 @@ class Choices:
 
 @dataclass(frozen=True, slots=True)
 class Addressee:
-    """One person to be mailed."""
+    """One person to be mailed; `version` is that of the address."""
 
     person: str
     inbox: Side
     name: str
     email: str
     locale: Locale
+    version: ContactVersion
     guest: bool = False
 
 
 EVERYTHING = Choices()
 
 
-def parties_by_mail(order: OrderSnapshot) -> tuple[Addressee, ...]:
+def parties_by_mail(order: OrderSnapshot, version: ContactVersion) -> tuple[Addressee, ...]:
     """Customer and seller, as far as they have an address."""
-    return tuple(each for each in (_customer(order), _seller(order)) if each is not None)
+    return tuple(each for each in (_customer(order, version), _seller(order, version)) if each is not None)
 
 
 def addressees(
@@ -57,9 +59,10 @@ def addressees(
     """Everybody whom the entry concerns and who has an address, before preferences. Imported entries concern nobody any more."""
     if entry.imported or entry.redacted:
         return []
-    everybody = [*parties] + [Addressee(each.person, "shop", each.name, each.email, each.locale) for each in watchers]
+    everybody = [*parties]
     if administrators is not None and _concerns_administrators(entry):
         everybody.append(administrators)
+    everybody += [_watcher(each) for each in watchers]
     return [each for each in everybody if not _wrote(entry, each)]
 
 
@@ -69,10 +72,16 @@ def wanted(people: Iterable[Addressee], entry: Entry, choices: Mapping[str, Choi
     for each in people:
         choice = choices.get(each.person, EVERYTHING)
         if choice.messages if entry.kind == "text" else choice.disputes:
-            kept.append(
-                Addressee(each.person, each.inbox, each.name, each.email, choice.locale or each.locale, each.guest)
-            )
+            kept.append(replace(each, locale=choice.locale or each.locale))
     return kept
+
+
+def one_a_mailbox(people: Iterable[Addressee]) -> list[Addressee]:
+    """Of those with the same address the first: one mailbox gets an entry once, whoever its owner is in the thread."""
+    first: dict[str, Addressee] = {}
+    for each in people:
+        first.setdefault(mailbox(each.email), each)
+    return list(first.values())
 
 
 def _concerns_administrators(entry: Entry) -> bool:
@@ -87,18 +96,24 @@ def _wrote(entry: Entry, addressee: Addressee) -> bool:
     return entry.author.side == addressee.inbox
 
 
-def _customer(order: OrderSnapshot) -> Addressee | None:
+def _watcher(watcher: Watcher) -> Addressee:
+    return Addressee(watcher.person, "shop", watcher.name, watcher.email, watcher.locale, watcher.version)
+
+
+def _customer(order: OrderSnapshot, version: ContactVersion) -> Addressee | None:
     customer = order.customer
     if customer.email is None:
         return None
     role = "guest" if customer.guest else "customer"
     caller = Caller(role=role, id=customer.id, name=customer.name, order_id=order.order_id)
-    return Addressee(caller.mailbox, "customer", customer.name, customer.email, customer.locale, customer.guest)
+    return Addressee(
+        caller.mailbox, "customer", customer.name, customer.email, customer.locale, version, customer.guest
+    )
 
 
-def _seller(order: OrderSnapshot) -> Addressee | None:
+def _seller(order: OrderSnapshot, version: ContactVersion) -> Addressee | None:
     seller = order.seller
     if seller.email is None:
         return None
     caller = Caller(role="seller", id=seller.id, name=seller.name, seller_id=seller.id)
-    return Addressee(caller.mailbox, "seller", seller.name, seller.email, seller.locale)
+    return Addressee(caller.mailbox, "seller", seller.name, seller.email, seller.locale, version)

@@ -18,6 +18,7 @@ class Settings(CommonSettings, TokenSettings):
     http_port: Port = 8081
     mongo_url: SecretStr
     mongo_database: str = "threads"
+    address_key: Annotated[SecretStr, Field(min_length=32)]
     roles: str = "worker,api"
     admin_email: SendableAddress | None = None
     admin_locale: Locale = "en"

@@ -55,7 +55,12 @@ class Load:
 
     def __init__(self, secrets: dict[str, str], gateways: Callable[[], list[str]]) -> None:
         credentials = Credentials(
-            secrets["TOKEN_DEMO_SECRET"], secrets["LINK_SECRET"], command_id_secret="", rabbitmq={}, mongo={}
+            secrets["TOKEN_DEMO_SECRET"],
+            secrets["LINK_SECRET"],
+            command_id_secret="",
+            address_key="",
+            rabbitmq={},
+            mongo={},
         )
         mint = TokenMint(credentials)
         # A customer each, so that nobody writes more than one person may.

@@ -88,7 +88,7 @@ def test_each_part_gets_its_own_secrets_and_no_others(tmp_path: Path) -> None:
     given = gather(_given(), tmp_path)
     handed = files(given, {})
     assert set(handed["gateway"]) == {"amqp_url", "command_id_secret", "link_secret"}
-    assert set(handed["threads"]) == {"amqp_url", "mongo_url", "link_secret"}
+    assert set(handed["threads"]) == {"amqp_url", "mongo_url", "link_secret", "address_key"}
     assert set(handed["notifier"]) == {"amqp_url", "mongo_url"}
     others = {name: value for name, value in given.items() if "NOTIFIER" not in name}
     assert not [name for name, value in others.items() if value in json.dumps(handed["notifier"])]

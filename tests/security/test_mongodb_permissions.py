@@ -36,8 +36,19 @@ VERBS: dict[str, Verb] = {
 }
 WORK = {"find", "insert", "update", "create an index", "list collections"}
 # What the services keep, as test_own_credentials.py finds it after they have worked.
-THREADS_KEEPS = ("entries", "intake", "orders", "outcomes", "preferences", "reads", "schema", "threads", "watches")
-NOTIFIER_KEEPS = ("choices", "mails", "reads", "redactions", "schema")
+THREADS_KEEPS = (
+    "entries",
+    "intake",
+    "mailboxes",
+    "orders",
+    "outcomes",
+    "preferences",
+    "reads",
+    "schema",
+    "threads",
+    "watches",
+)
+NOTIFIER_KEEPS = ("addresses", "choices", "mails", "reads", "redactions", "schema")
 
 # service × collection: what it may do there. Everything else is refused, and so is everything in collections of other databases.
 MAY: dict[tuple[str, str, str], set[str]] = {

@@ -20,6 +20,7 @@ CREDENTIALS = Credentials(
     token_secret="token-secret-of-the-tests-32-bytes-and-more",
     link_secret="link-secret-of-the-tests-32-bytes-and-more",
     command_id_secret="command-id-secret-of-the-tests-32-bytes",
+    address_key="address-key-of-the-tests-32-bytes-and-more",
     rabbitmq=dict(PASSWORDS),
     mongo={user: f"{user}-password" for user in MONGO_USERS},
 )

@@ -17,6 +17,7 @@ from services.threads import dispute, indexes, projection, writer
 from services.threads import orders as orders_module
 from services.threads.access import Parties
 from services.threads.acknowledge import Outstanding
+from services.threads.addresses import AddressKeys
 from services.threads.announcements import Announcements, MailContext
 from services.threads.consumers import CommandConsumer
 from services.threads.entries import Inserted, Log
@@ -27,6 +28,7 @@ from services.threads.sweeper import Sweeper
 from services.threads.thread import Entry, Made
 from services.threads.writer import Writer
 from shared import publishing, topology
+from shared.contracts.contacts import order_version
 from shared.delivery import Settler
 from shared.groups import GroupPublisher
 from shared.publishing import BROKER_AWAY
@@ -246,8 +248,8 @@ def announces_before_it_commits() -> None:
 
 def _event(entry: Entry, parties: Parties) -> Any:
     """As it is announced to everybody."""
-    announcements = Announcements(link_secret="none", administrators=None)
-    order = OrderForMail.of(snapshot(entry.order_id), 0)
+    announcements = Announcements(link_secret="none", address_keys=AddressKeys("none"))
+    order = OrderForMail.of(snapshot(entry.order_id), 0, order_version(1))
     return announcements.of_entry(entry, parties, MailContext({entry.order_id: order}, (), {}))[0]
 
 

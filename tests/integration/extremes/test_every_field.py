@@ -20,9 +20,9 @@ from services.notifier.languages import LANGUAGES
 from services.notifier.rendering import Renderer
 from services.threads import audit, indexes, rebuild
 from services.threads.access import Parties
+from services.threads.addresses import AddressKeys
 from services.threads.announcements import Announcements, MailContext
 from services.threads.entries import Log
-from services.threads.order_events import OrderEvents
 from services.threads.orders import Orders
 from services.threads.projection import Projection
 from services.threads.recipients import Addressee
@@ -37,6 +37,7 @@ from shared.queries import OrderDetails
 from tests.integration.extremes.cases import NOW, Case, cases
 from tests.integration.notifier.office import MAIL, Office, Rules
 from tests.integration.threads.asking import Client, application
+from tests.integration.worker.handling import order_events
 from tests.made import ADMIN
 from tests.servers.mongodb import FreshDatabases, SharedMongo
 from tests.servers.smtp import SmtpServer
@@ -45,7 +46,7 @@ SECRET: Final = "a-link-secret-of-the-tests-of-32-characters"
 # As they were said; the parties are shown as each side may see them, and the date in UTC.
 SHOWN: Final = set(OrderDetails.model_fields) & set(OrderSnapshot.model_fields) - {"placed_at", "customer", "seller"}
 LAST_MOMENT: Final = datetime.max.replace(tzinfo=UTC)
-STAFF: Final = Addressee("shop", "shop", "Administrators", "staff@shop.example", "en")
+STAFF: Final = Addressee("shop", "shop", "Administrators", "staff@shop.example", "en", "0")
 # Where the ends of the calendar are on another day, or beyond it.
 ZONES: Final = ("UTC", "America/New_York", "Pacific/Pago_Pago", "Pacific/Kiritimati")
 
@@ -77,10 +78,10 @@ async def written(databases: tuple[Database, Database]) -> Written:
     """Every case, by the worker's own steps: the order, the decisions, the insert, the projection, the messages."""
     database, _ = databases
     orders, log, projection = Orders(database), Log(database), Projection(database)
-    announcements = Announcements(link_secret=SECRET, administrators=STAFF)
+    announcements = Announcements(link_secret=SECRET, address_keys=AddressKeys(SECRET), administrators=STAFF)
     written = Written(database)
     for case in cases():
-        await OrderEvents(orders=orders, projection=projection).take(case.order)
+        await order_events(orders=orders, projection=projection).take(case.order)
         parties = (await orders.parties([case.order.order_id]))[case.order.order_id]
         entries = _decided(case, parties)
         await log.insert([entries])

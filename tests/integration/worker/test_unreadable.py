@@ -11,7 +11,6 @@ from services.threads import audit, order_events, rebuild
 from services.threads.access import Parties
 from services.threads.entries import Log
 from services.threads.lookup import LookUp
-from services.threads.order_events import OrderEvents
 from services.threads.orders import Orders, document_of
 from services.threads.projection import Projection
 from services.threads.thread import Entry, Made, Thread, decide
@@ -19,6 +18,7 @@ from shared import topology
 from shared.orders import OrderSnapshot, order_event
 from tests.extremes import MOMENTS_BEYOND
 from tests.integration.extremes.cases import NOW
+from tests.integration.worker.handling import order_events as handler_of
 from tests.integration.worker.wire import Wire
 from tests.made import post, snapshot
 from tests.servers.parley import Parley
@@ -31,7 +31,7 @@ BEYOND = MOMENTS_BEYOND[0]
 
 async def _ordered(store: Store, *order_ids: str) -> None:
     for order_id in order_ids:
-        await OrderEvents(orders=Orders(store), projection=Projection(store)).take(snapshot(order_id))
+        await handler_of(orders=Orders(store), projection=Projection(store)).take(snapshot(order_id))
         entries = _entries(order_id)
         await Log(store).insert([entries])
         await Projection(store).write_entries(entries)
@@ -68,7 +68,7 @@ async def test_nothing_of_an_order_is_kept_where_its_projection_cannot_be(
 
     monkeypatch.setattr(order_events, "order_update", unstorable)
     with pytest.raises(OverflowError):
-        await OrderEvents(orders=Orders(store), projection=Projection(store)).take(snapshot())
+        await handler_of(orders=Orders(store), projection=Projection(store)).take(snapshot())
 
     assert await store["orders"].count_documents({}) == 0
     assert await _threads(store) == {}
@@ -81,7 +81,7 @@ async def test_an_order_that_cannot_be_shown_counts_as_unknown_until_its_shop_me
     assert await orders.parties(["bad"]) == {}
     assert (await LookUp(store).read([], ["bad"])).parties == {}
 
-    await OrderEvents(orders=orders, projection=Projection(store)).take(snapshot("bad", version=2))
+    await handler_of(orders=orders, projection=Projection(store)).take(snapshot("bad", version=2))
 
     assert list(await orders.parties(["bad"])) == ["bad"]
     assert list((await LookUp(store).read([], ["bad"])).parties) == ["bad"]

@@ -31,6 +31,7 @@ class Wire:
         self.replies: dict[str, list[CommandOutcome]] = {}
         self.events: list[dict[str, Any]] = []
         self.notifications: list[dict[str, Any]] = []
+        self.contacts: list[dict[str, Any]] = []
         self._news = asyncio.Event()
 
     async def order(self, order: OrderSnapshot, *, at: datetime = SAID_AT) -> None:
@@ -98,7 +99,9 @@ class Wire:
         self._news.set()
 
     async def on_notification(self, message: AbstractIncomingMessage) -> None:
-        self.notifications.append(orjson.loads(message.body))
+        """Changed addresses apart from all else: one is told at each start."""
+        event = orjson.loads(message.body)
+        (self.contacts if event["type"] == "parley.contact.changed.v1" else self.notifications).append(event)
         self._news.set()
 
     def event_ids(self, kind: str = "parley.message.posted.v1") -> list[str]:

@@ -6,10 +6,12 @@ import orjson
 import pytest
 from pydantic import TypeAdapter
 
+from services.threads.addresses import AddressKeys
 from services.threads.announcements import Announcements, MailContext
 from services.threads.orders import OrderForMail
 from services.threads.thread import Entry, EntryCommand, Made, decide
 from shared import topology
+from shared.contracts.contacts import order_version
 from shared.events import EVENT, NOTIFICATION, Event, Notification
 from shared.orders import Customer, OrderSnapshot
 from tests.made import CUSTOMER, SELLER, close_dispute, open_dispute, post, snapshot
@@ -40,11 +42,11 @@ def _entries() -> list[Entry]:
 
 
 def _context(order: OrderSnapshot) -> MailContext:
-    return MailContext({order.order_id: OrderForMail.of(order, 7)}, [], {})
+    return MailContext({order.order_id: OrderForMail.of(order, 7, order_version(order.version))}, [], {})
 
 
 def _messages(entry: Entry, order: OrderSnapshot) -> dict[str, bytes]:
-    announcements = Announcements(link_secret=SECRET, administrators=None, clock=lambda: NOW)
+    announcements = Announcements(link_secret=SECRET, address_keys=AddressKeys(SECRET), clock=lambda: NOW)
     return {each.exchange: each.body for each in announcements.of_entry(entry, PARTIES, _context(order))}
 
 
@@ -72,7 +74,7 @@ def test_a_guest_is_addressed_with_a_token_for_the_thread() -> None:
 
 def test_tokens_are_made_anew_each_day_and_when_a_name_is_corrected() -> None:
     moments = [NOW]
-    announcements = Announcements(link_secret=SECRET, administrators=None, clock=lambda: moments[-1])
+    announcements = Announcements(link_secret=SECRET, address_keys=AddressKeys(SECRET), clock=lambda: moments[-1])
     answer = _entries()[1]
 
     def tokens(name: str) -> tuple[str, str]:

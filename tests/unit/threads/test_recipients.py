@@ -1,15 +1,27 @@
 """Who is mailed about an entry."""
 
+import itertools
+from dataclasses import replace
 from datetime import UTC, datetime
 
-from services.threads.recipients import Addressee, Choices, Watcher, addressees, parties_by_mail, wanted
+from services.threads.recipients import (
+    Addressee,
+    Choices,
+    Watcher,
+    addressees,
+    one_a_mailbox,
+    parties_by_mail,
+    wanted,
+)
 from services.threads.thread import Entry, Made, Thread, decide
 from tests.made import ADMIN, CUSTOMER, SELLER, close_dispute, open_dispute, post, snapshot
 from tests.unit.threads.test_thread import WITHOUT
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
-WATCHER = Watcher(order_id="1042", person="admin:a-1", name="Staff", email="staff@example.com", locale="en")
-ADMINISTRATORS = Addressee("shop", "shop", "Administrators", "admins@example.com", "en")
+WATCHER = Watcher(
+    order_id="1042", person="admin:a-1", name="Staff", email="staff@example.com", locale="en", version="0"
+)
+ADMINISTRATORS = Addressee("shop", "shop", "Administrators", "admins@example.com", "en", "0")
 
 
 def _entries(*commands: object) -> list[Entry]:
@@ -24,7 +36,7 @@ def _entries(*commands: object) -> list[Entry]:
 
 
 def _persons(entry: Entry) -> list[str]:
-    people = addressees(entry, parties_by_mail(snapshot()), watchers=[WATCHER], administrators=ADMINISTRATORS)
+    people = addressees(entry, parties_by_mail(snapshot(), "0"), watchers=[WATCHER], administrators=ADMINISTRATORS)
     return [each.person for each in people]
 
 
@@ -50,23 +62,51 @@ def test_a_person_without_an_address_is_not_mailed() -> None:
     order = snapshot()
     silent = order.model_copy(update={"seller": order.seller.model_copy(update={"email": None})})
     [entry] = _entries(post("question"))
-    assert addressees(entry, parties_by_mail(silent), watchers=[], administrators=None) == []
+    assert addressees(entry, parties_by_mail(silent, "0"), watchers=[], administrators=None) == []
 
 
 def test_a_guest_is_known_by_their_order() -> None:
     order = snapshot()
     guests = order.model_copy(update={"customer": order.customer.model_copy(update={"guest": True})})
     [entry] = _entries(post("answer", by=SELLER))
-    [guest] = addressees(entry, parties_by_mail(guests), watchers=[], administrators=None)
+    [guest] = addressees(entry, parties_by_mail(guests, "0"), watchers=[], administrators=None)
     assert (guest.person, guest.guest) == ("guest:1042", True)
 
 
 def test_what_is_switched_off_is_not_mailed_and_the_language_is_the_persons_own() -> None:
     [text, opened] = _entries(post("question"), open_dispute())
     choices = {"seller:s-1": Choices(messages=False, locale="de")}
-    people = addressees(text, parties_by_mail(snapshot()), watchers=[], administrators=None)
+    people = addressees(text, parties_by_mail(snapshot(), "0"), watchers=[], administrators=None)
     assert wanted(people, text, choices) == []
     [seller] = wanted(
-        addressees(opened, parties_by_mail(snapshot()), watchers=[], administrators=None), opened, choices
+        addressees(opened, parties_by_mail(snapshot(), "0"), watchers=[], administrators=None), opened, choices
     )
     assert seller.locale == "de"
+
+
+def test_people_are_addressed_in_the_order_customer_seller_shop_watcher() -> None:
+    [_, by_seller, by_customer] = _entries(open_dispute(), post("sorry", by=SELLER), post("well"))
+    assert _persons(by_seller) == ["customer:c-7", "shop", "admin:a-1"]
+    assert _persons(by_customer) == ["seller:s-1", "shop", "admin:a-1"]
+
+
+def test_one_mailbox_is_mailed_once_as_the_first_of_those_who_have_it() -> None:
+    places = [Addressee(person, "shop", person, f"{person}@example.com", "en", "0") for person in "abcd"]
+
+    for first, second in itertools.combinations(range(4), 2):
+        same = [replace(each, email="One@Example.com") if at == second else each for at, each in enumerate(places)]
+        same[first] = replace(same[first], email="one@example.com")
+        mailed = one_a_mailbox(same)
+        assert [each.person for each in mailed] == [each.person for at, each in enumerate(places) if at != second]
+    assert one_a_mailbox(places) == places
+
+
+def test_whoever_wants_no_mails_in_one_place_gets_them_in_the_other() -> None:
+    """A person who bought in their own shop and switched that off still watches."""
+    [text] = _entries(post("answer", by=SELLER))
+    [customer] = addressees(text, parties_by_mail(snapshot(), "0"), watchers=[], administrators=None)
+    watcher = Addressee("admin:a-2", "shop", "Colleague", customer.email, "en", "0")
+
+    mailed = one_a_mailbox(wanted([customer, watcher], text, {customer.person: Choices(messages=False)}))
+
+    assert [each.person for each in mailed] == ["admin:a-2"]
