@@ -27,7 +27,7 @@ SERVICES: Final[dict[str, type[BaseSettings]]] = {
 }
 
 OUTSIDE_DEMO: Final = "**required** outside demo mode"
-NEEDED_OUTSIDE_DEMO: Final = ("THREAD_URL", "TOKEN_JWKS_URL")
+NEEDED_OUTSIDE_DEMO: Final = ("THREAD_URL", "TOKEN_ISSUER", "TOKEN_JWKS_URL")
 
 ABOUT: Final = {
     "ADDRESS_KEY": "Makes of a customer's address the key under which a guest's choices are kept. Never changed: what was chosen by address would be forgotten",
@@ -89,9 +89,16 @@ ABOUT: Final = {
     "THREAD_WRITES_BURST": "How many writes of one side (customer, seller, staff) into one thread a gateway process takes at once",
     "THREAD_WRITES_PER_S": "How many writes a second of one side into one thread a gateway process takes in the long run; more are 429. 0: no limit",
     "TOKEN_AUDIENCE": "What tokens must name as their audience",
+    "TOKEN_AUDIENCE_CLAIM": "The claim that names it: `aud`, or with the client's id `client_id`, `azp`, `appid`",
     "TOKEN_DEMO_SECRET": "Demo mode alone: the secret that tokens are signed with. Whoever holds it can be anybody",
-    "TOKEN_ISSUER": "Who must have issued the tokens",
-    "TOKEN_JWKS_URL": "Where the issuer publishes its keys",
+    "TOKEN_ID_CLAIM": "The claim that says who it is",
+    "TOKEN_ISSUER": "Who must have issued the tokens; not needed with `TOKEN_ISSUERS`",
+    "TOKEN_ISSUERS": "Further issuers, or all: a JSON array, see [tokens.md](tokens.md)",
+    "TOKEN_JWKS_URL": "Where the issuer publishes its keys; not needed with `TOKEN_ISSUERS`",
+    "TOKEN_NAME_CLAIM": "The claim with the name that others read",
+    "TOKEN_ROLE_CLAIM": "The claim with the role or roles: its name, or the path to it (`realm_access.roles`)",
+    "TOKEN_ROLE_MAP": "The issuer's words for roles: `shop-admin:admin,shop-vendor:seller`; the first that a token has counts",
+    "TOKEN_SELLER_CLAIM": "The claim that says whose orders a seller sees",
     "UNSUBSCRIBE_URL": "Where mails are switched off with one click: the gateway's `/v1/unsubscribe`, as mail programs reach it; `?token=…` is appended",
 }
 

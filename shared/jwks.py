@@ -1,12 +1,15 @@
 """Where the keys for callers' tokens come from: the shop's JWKS address, or in demo mode the shared secret."""
 
+import functools
 from typing import Any, Final
 
 import aiohttp
 import orjson
 
+from shared.issuers import Issuer
+from shared.key_sets import DemoKeys, JwksKeys, Keys
 from shared.settings import TokenSettings
-from shared.tokens import DemoKeys, JwksKeys, Keys, Tokens
+from shared.tokens import Tokens, Trust
 
 FETCH_LIMIT_S: Final = 3.0
 MAX_DOCUMENT_BYTES: Final = 262_144
@@ -14,23 +17,26 @@ MAX_DOCUMENT_BYTES: Final = 262_144
 
 def tokens(settings: TokenSettings) -> Tokens:
     """The check of callers' tokens that the settings ask for."""
-    return Tokens(
-        issuer=settings.token_issuer,
-        audience=settings.token_audience,
-        keys=_keys(settings),
-        link_secret=settings.link_secret.get_secret_value(),
-    )
+    fetched: dict[str, Keys] = {}
+    trusted = [
+        Trust(
+            issuer=issuer.issuer,
+            audiences=issuer.audiences,
+            keys=_keys(issuer, settings, fetched),
+            rules=issuer.rules,
+            audience_claim=issuer.audience_claim,
+        )
+        for issuer in settings.issuers
+    ]
+    return Tokens(trusted, link_secret=settings.link_secret.get_secret_value())
 
 
-def _keys(settings: TokenSettings) -> Keys:
-    if settings.token_demo_secret is not None:
-        return DemoKeys(settings.token_demo_secret.get_secret_value())
-    url = settings.token_jwks_url or ""
-
-    async def fetch() -> dict[str, Any]:
-        return await fetch_document(url)
-
-    return JwksKeys(fetch)
+def _keys(issuer: Issuer, settings: TokenSettings, fetched: dict[str, Keys]) -> Keys:
+    """The issuer's keys; those of one address are fetched once for all that publish there."""
+    if issuer.jwks_url is None:
+        secret = settings.token_demo_secret
+        return DemoKeys("" if secret is None else secret.get_secret_value())
+    return fetched.setdefault(issuer.jwks_url, JwksKeys(functools.partial(fetch_document, issuer.jwks_url)))
 
 
 async def fetch_document(url: str) -> dict[str, Any]:
@@ -39,6 +45,8 @@ async def fetch_document(url: str) -> dict[str, Any]:
     try:
         async with aiohttp.ClientSession(timeout=limit) as session, session.get(url, allow_redirects=False) as answer:
             answer.raise_for_status()
+            if answer.status != 200:
+                raise ConnectionError(f"answered {answer.status}")
             body = await _whole(answer.content)
     except aiohttp.ClientError as error:
         raise ConnectionError(str(error)) from error

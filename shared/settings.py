@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, Self, TypeVar
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shared.issuers import JWKS_URL_PATTERN, Claim, Issuer, read_issuers, read_role_map, require_distinct
 from shared.logs import LogFormat, LogLevel
 
 S = TypeVar("S", bound=BaseSettings)
@@ -47,21 +48,33 @@ class CommonSettings(BaseSettings):
 class TokenSettings(BaseSettings):
     """How callers' tokens are checked, for the two services that do.
 
-    A shared secret lets whoever holds it be anybody: it is taken in demo mode alone.
+    `token_issuers` is a JSON array of issuers (`shared.issuers.Issuer`), beside the one that the other settings name, or in its place. A shared
+    secret lets whoever holds it be anybody: it is taken in demo mode alone.
     """
 
     # Said again: of several bases, the last one's configuration holds.
     model_config = CONFIG
 
-    token_issuer: Annotated[str, Field(min_length=1)]
+    token_issuer: str | None = None
     token_audience: Annotated[str, Field(min_length=1)] = "parley"  # noqa: S105 - an audience, not a secret
-    token_jwks_url: str | None = None
+    token_audience_claim: Claim = "aud"  # noqa: S105 - the name of a claim
+    token_jwks_url: Annotated[str, Field(pattern=JWKS_URL_PATTERN)] | None = None
+    token_role_claim: Claim = "role"  # noqa: S105 - the name of a claim
+    token_role_map: str = ""
+    token_id_claim: Claim = "sub"  # noqa: S105 - the name of a claim
+    token_seller_claim: Claim = "seller_id"  # noqa: S105 - the name of a claim
+    token_name_claim: Claim = "name"  # noqa: S105 - the name of a claim
+    token_issuers: str = ""
     token_demo_secret: Annotated[SecretStr, Field(min_length=32)] | None = None
     link_secret: Annotated[SecretStr, Field(min_length=32)]
     demo: bool = False
 
     @model_validator(mode="after")
     def _one_kind_of_keys(self) -> Self:
+        if self.token_issuer is None and self.token_issuers and not (self.token_jwks_url or self.token_demo_secret):
+            return self
+        if not self.token_issuer:
+            raise SettingError("TOKEN_ISSUER", "is required; with TOKEN_ISSUERS alone, leave TOKEN_JWKS_URL out too")
         if self.token_jwks_url is None and self.token_demo_secret is None:
             raise SettingError(
                 "TOKEN_JWKS_URL", "is required; in demo mode (DEMO=1) TOKEN_DEMO_SECRET may stand in its place"
@@ -71,6 +84,37 @@ class TokenSettings(BaseSettings):
         if self.token_demo_secret is not None and not self.demo:
             raise SettingError("TOKEN_DEMO_SECRET", "is for demo mode alone (DEMO=1); set TOKEN_JWKS_URL")
         return self
+
+    @model_validator(mode="after")
+    def _each_token_fits_one_issuer(self) -> Self:
+        try:
+            read_role_map(self.token_role_map)
+        except ValueError as error:
+            raise SettingError("TOKEN_ROLE_MAP", str(error)) from None
+        try:
+            require_distinct(self.issuers)
+        except ValueError as error:
+            raise SettingError("TOKEN_ISSUERS", str(error)) from None
+        return self
+
+    @property
+    def issuers(self) -> tuple[Issuer, ...]:
+        """All whose tokens count. The one without an address for its keys is that of the demo secret. Raises ValueError."""
+        several = read_issuers(self.token_issuers) if self.token_issuers else ()
+        return several if self.token_issuer is None else (self._one(self.token_issuer), *several)
+
+    def _one(self, issuer: str) -> Issuer:
+        return Issuer(
+            issuer=issuer,
+            jwks_url=self.token_jwks_url,
+            audience=self.token_audience,
+            audience_claim=self.token_audience_claim,
+            role_claim=self.token_role_claim,
+            role_map=read_role_map(self.token_role_map),
+            id_claim=self.token_id_claim,
+            seller_claim=self.token_seller_claim,
+            name_claim=self.token_name_claim,
+        )
 
 
 def load(kind: type[S]) -> S:

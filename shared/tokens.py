@@ -4,25 +4,25 @@ The rules are RFC 8725's: an allow-list of algorithms for each key, issuer, audi
 each of our own kinds, so that one kind can never stand in for another.
 """
 
-import asyncio
 import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, Literal, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
 
 import jwt
 import structlog
 from pydantic import Field, ValidationError
 
-from shared.callers import SHOP_SELLER_ID, Caller
+from shared.callers import Caller
+from shared.claims import ClaimRules, read_claims, texts_at
 from shared.errors import ProblemError, refuse
 from shared.fields import Grown, Locale, OrderId, SendableAddress
-from shared.visible import shows
+from shared.key_sets import Keys
 
 log = structlog.get_logger(__name__)
 
-ASYMMETRIC_ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA")
 OWN_ISSUER = "parley"
 GUEST_LINK_LIFE_S = 30 * 24 * 3600
 GUEST_SESSION_LIFE_S = 3600
@@ -45,134 +45,68 @@ class SignedIn(Grown):
     locale: Locale | None = None
 
 
-class Keys(Protocol):
-    """Finds the key that signed a token."""
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Whose tokens count: an issuer's, for one of these audiences, signed with its keys, read by its rules.
 
-    async def find(self, header: dict[str, Any]) -> tuple[Any, tuple[str, ...]]:
-        """The key and the algorithms allowed with it. Raises jwt.InvalidTokenError where there is none."""
-        ...
-
-
-class DemoKeys:
-    """One shared secret, for demo mode alone: whoever holds it can be anybody."""
-
-    def __init__(self, secret: str) -> None:
-        self._secret = secret
-
-    async def find(self, header: dict[str, Any]) -> tuple[Any, tuple[str, ...]]:
-        return self._secret, ("HS256",)
-
-
-class JwksKeys:
-    """The shop's published keys (RFC 7517), kept for a while and fetched anew when a token names a key that is not among them.
-
-    However many tokens name unknown keys, there is one fetch at a time and one every ten seconds; a known key never waits for one that
-    another caller has begun. Where the shop cannot be asked, or answers what is no set of keys, the known ones stay good for a day; a set
-    without keys withdraws them all.
+    `audience_claim` is where they say for whom they are: `aud`, or where they have none, the claim with the client's id.
     """
 
-    def __init__(
-        self,
-        fetch: Callable[[], Awaitable[dict[str, Any]]],
-        *,
-        keep_s: float = 300,
-        at_most_every_s: float = 10,
-        none_yet_every_s: float = 1,
-        good_unconfirmed_s: float = 24 * 3600,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._fetch, self._clock = fetch, clock
-        self._keep_s, self._at_most_every_s, self._none_yet_every_s = keep_s, at_most_every_s, none_yet_every_s
-        self._good_unconfirmed_s = good_unconfirmed_s
-        self._keys: dict[str, jwt.PyJWK] | None = None
-        self._tried_at = self._fetched_at = float("-inf")
-        self._fetching = asyncio.Lock()
+    issuer: str
+    audiences: tuple[str, ...]
+    keys: Keys
+    rules: ClaimRules = field(default_factory=ClaimRules)
+    audience_claim: str = "aud"
 
-    async def find(self, header: dict[str, Any]) -> tuple[Any, tuple[str, ...]]:
-        """Raises ProblemError (503) while no keys could be fetched."""
-        kid = header.get("kid")
-        if not isinstance(kid, str):
-            raise jwt.InvalidTokenError("the token's header names no key (kid)")
-        if not self._is_fresh(kid) and not (self._knows(kid) and self._fetching.locked()):
-            async with self._fetching:
-                if not self._is_fresh(kid):
-                    await self._refresh()
-        if self._keys is None:
-            raise refuse("unavailable", "The shop's token keys cannot be fetched; try again soon.")
-        if kid not in self._keys:
-            raise jwt.InvalidTokenError("the token's key is not among the shop's keys")
-        key = self._keys[kid]
-        return key.key, (key.algorithm_name,)
-
-    def _knows(self, kid: str) -> bool:
-        return self._keys is not None and kid in self._keys
-
-    def _is_fresh(self, kid: str) -> bool:
-        """Whether what is known about this key may be taken at its word without asking the shop."""
-        if self._knows(kid):
-            good_for_s = self._keep_s
-        else:
-            good_for_s = self._none_yet_every_s if self._keys is None else self._at_most_every_s
-        return self._clock() - self._tried_at <= good_for_s
-
-    async def _refresh(self) -> None:
-        """Takes the shop's keys anew; where there are none to be had, the known ones stay good for their time."""
-        try:
-            self._keys = _usable(await self._fetch())
-            self._fetched_at = self._clock()
-        except (OSError, TimeoutError, ValueError, TypeError, jwt.PyJWTError) as error:
-            log.warning("jwks_not_fetched", error=type(error).__name__)
-            if self._clock() - self._fetched_at > self._good_unconfirmed_s:
-                self._keys = None
-        finally:
-            self._tried_at = self._clock()
-
-
-def _usable(document: dict[str, Any]) -> dict[str, jwt.PyJWK]:
-    """The keys that may sign, by number; none where the set is empty. Raises jwt.PyJWTError, TypeError or ValueError for what is no set."""
-    if document.get("keys") == []:
-        return {}
-    found = jwt.PyJWKSet.from_dict(document).keys
-    usable = {key.key_id: key for key in found if key.key_id is not None and _may_sign(key)}
-    if not usable:
-        raise ValueError("none of the keys can be used")
-    return usable
-
-
-def _may_sign(key: jwt.PyJWK) -> bool:
-    """A public key, published for signatures; shared secrets have no place in a published document."""
-    return key.algorithm_name in ASYMMETRIC_ALGORITHMS and key.public_key_use in (None, "sig")
+    def is_meant(self, claims: Mapping[str, Any]) -> bool:
+        """Whether the token was made for us."""
+        return any(each in self.audiences for each in texts_at(claims, self.audience_claim))
 
 
 class Tokens:
-    """Checks callers' tokens: the shop's, and sessions of guests."""
+    """Checks callers' tokens: those of the issuers that are trusted, and sessions of guests."""
 
-    def __init__(self, *, issuer: str, audience: str, keys: Keys, link_secret: str) -> None:
-        self._issuer, self._audience, self._keys, self._link_secret = issuer, audience, keys, link_secret
+    def __init__(self, trusted: Sequence[Trust], *, link_secret: str) -> None:
+        self._trusted, self._link_secret = tuple(trusted), link_secret
 
     async def check(self, token: str) -> SignedIn:
         """Who holds this token. Raises ProblemError (401) and says which rule it breaks, never what is in it."""
         try:
             if len(token) > MAX_TOKEN_CHARACTERS:
-                raise jwt.InvalidTokenError(f"the token is longer than {MAX_TOKEN_CHARACTERS} characters")
+                raise jwt.InvalidTokenError(f"it is longer than {MAX_TOKEN_CHARACTERS} characters")
             header = jwt.get_unverified_header(token)
             if header.get("typ") == "parley-guest-session+jwt":
                 return self._guest(token)
             if str(header.get("typ", "JWT")).lower() not in ("jwt", "at+jwt", "application/at+jwt"):
-                raise jwt.InvalidTokenError("the token is of another kind")
-            key, algorithms = await self._keys.find(header)
-            claims = jwt.decode(
-                token,
-                key,
-                algorithms=list(algorithms),
-                issuer=self._issuer,
-                audience=self._audience,
-                leeway=CLOCK_LEEWAY_S,
-                options={"require": ["exp", "iss", "aud", "sub"], "enforce_minimum_key_length": True},
-            )
-            return _signed_in(claims)
+                raise jwt.InvalidTokenError("typ: it is a token of another kind")
+            return await self._signed_in(token, header)
         except (jwt.PyJWTError, ValidationError, ValueError) as error:
             raise unauthenticated(error) from None
+
+    async def _signed_in(self, token: str, header: dict[str, Any]) -> SignedIn:
+        trust = self._trust_in(jwt.decode(token, options={"verify_signature": False}))
+        key, algorithms = await trust.keys.find(header)
+        claims: dict[str, Any] = jwt.decode(
+            token,
+            key,
+            algorithms=list(algorithms),
+            issuer=trust.issuer,
+            leeway=CLOCK_LEEWAY_S,
+            options={"require": ["exp", "iss"], "verify_aud": False, "enforce_minimum_key_length": True},
+        )
+        if not trust.is_meant(claims):
+            raise jwt.InvalidAudienceError(f"the claim {trust.audience_claim} does not name this service's audience")
+        said = read_claims(claims, trust.rules)
+        if said.unusable:
+            log.info("claims_not_used_as_they_are", claims=said.unusable, role=said.caller.role)
+        return SignedIn(caller=said.caller, expires_at=int(claims["exp"]), email=said.email, locale=said.locale)
+
+    def _trust_in(self, claims: dict[str, Any]) -> Trust:
+        """Whose keys to look for, by what the token says of itself; nothing of it counts before its signature is checked with them."""
+        of_issuer = [trust for trust in self._trusted if trust.issuer == claims.get("iss")]
+        if not of_issuer:
+            raise jwt.InvalidIssuerError("the claim iss does not name an issuer that is trusted here")
+        return next((trust for trust in of_issuer if trust.is_meant(claims)), of_issuer[0])
 
     def _guest(self, token: str) -> SignedIn:
         claims = read_own(token, "parley-guest-session+jwt", secret=self._link_secret)
@@ -211,36 +145,24 @@ class CheckedTokens:
 
 
 def unauthenticated(error: Exception) -> ProblemError:
-    reason = "its claims are not as they must be" if isinstance(error, ValidationError) else str(error)
-    return refuse("unauthenticated", f"The bearer token is not accepted: {reason}.")
+    return refuse("unauthenticated", f"The bearer token is not accepted: {_reason(error)}.")
 
 
-def _signed_in(claims: dict[str, Any]) -> SignedIn:
-    """The caller in a shop token's claims; a seller must name its `seller_id`; `guest` is no role for the shop to give."""
-    role = claims.get("role")
-    if role not in ("customer", "seller", "admin", "service"):
-        raise jwt.InvalidTokenError("the claim role must be customer, seller, admin or service")
-    if role == "seller" and not claims.get("seller_id"):
-        raise jwt.InvalidTokenError("a seller's token must have the claim seller_id")
-    if claims.get("seller_id") == SHOP_SELLER_ID:
-        raise jwt.InvalidTokenError(
-            "the claim seller_id names the shop itself, whose staff sign in with the role admin"
-        )
-    caller = Caller(
-        role=role,
-        id=claims["sub"],
-        name=_name_to_be_seen(claims) or claims["sub"],
-        seller_id=claims.get("seller_id") if role == "seller" else None,
-    )
-    return SignedIn(
-        caller=caller, expires_at=int(claims["exp"]), email=claims.get("email"), locale=claims.get("locale")
-    )
-
-
-def _name_to_be_seen(claims: dict[str, Any]) -> Any:
-    """None where the claim is missing, or is a text of which nothing can be seen."""
-    name = claims.get("name")
-    return None if isinstance(name, str) and not shows(name) else name
+def _reason(error: Exception) -> str:
+    """Which rule it breaks, with the claim or the part of the header that is about it."""
+    match error:
+        case ValidationError():
+            return "its claims are not as they must be"
+        case jwt.ExpiredSignatureError():
+            return "exp: it has expired"
+        case jwt.MissingRequiredClaimError():
+            return f"the claim {error.claim} is missing"
+        case jwt.InvalidAlgorithmError():
+            return "alg: its key is not for that algorithm"
+        case jwt.InvalidSignatureError():
+            return "it is not signed with the key that it names"
+        case _:
+            return str(error)
 
 
 def mint_guest_link(order_id: OrderId, customer_id: str, name: str, *, secret: str, now: float) -> str:

@@ -45,7 +45,8 @@ LEAST_CHARACTERS = dict.fromkeys((*KEYS, DEMO_KEY, MONGO_KEY), 32)
 # What a MongoDB key file may hold: 6 to 1024 characters of base64.
 KEY_FILE_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=")
 # The compose file has the demo shop's for these. ADMIN_EMAIL may be empty (nobody), but somebody must have said so.
-SHOPS_OWN = ("TOKEN_ISSUER", "TOKEN_JWKS_URL", "SMTP_HOST", "MAIL_FROM", "THREAD_URL", "UNSUBSCRIBE_URL")
+ONE_ISSUER = ("TOKEN_ISSUER", "TOKEN_JWKS_URL")
+SHOPS_OWN = (*ONE_ISSUER, "SMTP_HOST", "MAIL_FROM", "THREAD_URL", "UNSUBSCRIBE_URL")
 WELL_KNOWN = ("changeme", "change-me", "password", "secret", "example", "demo", "guest", "admin", "12345678")
 
 Secrets = dict[str, str]
@@ -73,7 +74,8 @@ def gather(environment: Mapping[str, str], kept: Path) -> Secrets:
 
 
 def _not_said(environment: Mapping[str, str]) -> list[str]:
-    wrong = [f"{name} is missing: the demo shop's is no use to you" for name in SHOPS_OWN if not environment.get(name)]
+    needed = [name for name in SHOPS_OWN if name not in ONE_ISSUER or not environment.get("TOKEN_ISSUERS")]
+    wrong = [f"{name} is missing: the demo shop's is no use to you" for name in needed if not environment.get(name)]
     if "ADMIN_EMAIL" not in environment:
         wrong.append("ADMIN_EMAIL is missing: the administrators' address, or empty for nobody")
     if environment.get(DEMO_KEY):

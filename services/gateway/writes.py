@@ -16,6 +16,7 @@ from shared.errors import FieldError
 from shared.fields import OrderId
 from shared.tokens import SignedIn
 
+POST: Final = "message.post"
 TRACEPARENT_CHARACTERS: Final = 55
 
 
@@ -49,9 +50,16 @@ class Write:
         return heading(command_id, order_id=order_id, traceparent=self.traceparent)
 
     def _id(self, operation: str, order_id: OrderId | None, key: str | None) -> str:
+        """The id of this write. A login that acts for several sellers has keys of its own for each of them.
+
+        Not for a post: an order is one seller's, so threads tells those apart; and its id stays what earlier releases made of it, because
+        a post that one release took and another was sent again would be there twice.
+        """
         if key is None:
             return self.ids.new(self.caller.key)
-        return self.ids.for_key(self.caller.key, operation, order_id, key)
+        seller_id = self.caller.seller_id
+        named = operation if seller_id is None or operation == POST else f"{operation} {seller_id}"
+        return self.ids.for_key(self.caller.key, named, order_id, key)
 
 
 def heading(command_id: str, *, order_id: OrderId | None = None, traceparent: str | None = None) -> Heading:

@@ -33,6 +33,7 @@ from shared.commands import (
     SetPreferences,
     WatchThread,
 )
+from shared.errors import not_found
 from shared.publishing import Outgoing, Publisher
 
 WAIT_S: Final = 0.08
@@ -129,7 +130,8 @@ class Committer:
         for work in works:
             entry, outcome = entries.get(work.command.id), outcomes.get(work.command.id)
             if entry is not None:
-                self._repeat_entry(work, entry, group, unfinished=entry.id in unfinished)
+                parties = None if work.order_id is None else found.parties.get(work.order_id)
+                self._repeat_entry(work, entry, group, unfinished=entry.id in unfinished, parties=parties)
             elif outcome is not None and not _must_decide_again(work, outcome):
                 self._repeat_outcome(work, outcome)
             else:
@@ -145,11 +147,15 @@ class Committer:
             committed, refused = await asyncio.gather(self._log.which(earlier), self._outcomes.which(earlier))
             group.settled = committed | refused
 
-    def _repeat_entry(self, work: Work, entry: Entry, group: Group, *, unfinished: bool) -> None:
+    def _repeat_entry(
+        self, work: Work, entry: Entry, group: Group, *, unfinished: bool, parties: Parties | None
+    ) -> None:
         self._metrics.commands.labels("repeated").inc()
         if unfinished:
             group.entries[entry.id] = entry
-        if entry.digest != work.digest:
+        if work.is_of_another_seller(parties):
+            self._answer(work, answers.rejected(work.command.id, work.order_id, not_found(entry.order_id).problem))
+        elif entry.digest != work.digest:
             self._answer(work, answers.other_content(work.command.id, work.order_id))
         elif unfinished:
             group.answered_by_entry[entry.id] = work

@@ -8,6 +8,7 @@ from typing import Final
 from aio_pika.abc import AbstractIncomingMessage
 from opentelemetry.trace import SpanKind
 
+from services.threads.access import Parties
 from shared import topology, traces
 from shared.commands import (
     COMMAND,
@@ -64,6 +65,13 @@ class Work:
     def is_renewed(self) -> bool:
         """Whether a copy with a newer stamp is the same wish once more, and no repetition."""
         return isinstance(self.command, SetPreferences) and bool(self.command.data.renewed)
+
+    def is_of_another_seller(self, parties: Parties | None) -> bool:
+        """Whether a login that acts for several sellers asks here in the name of one whose order this is not. Its ids tell no sellers apart."""
+        if isinstance(self.command, SetPreferences) or parties is None:
+            return False
+        caller = self.command.data.caller
+        return caller.role == "seller" and caller.seller_id != parties.seller_id
 
     @property
     def makes_entry(self) -> bool:

@@ -61,6 +61,12 @@ def test_good_secrets_are_taken_as_they_are(tmp_path: Path) -> None:
     assert gather(given, tmp_path) == {name: given[name] for name in ALWAYS}
 
 
+def test_a_list_of_issuers_stands_in_the_place_of_one(tmp_path: Path) -> None:
+    given = _given() | {"TOKEN_ISSUER": "", "TOKEN_JWKS_URL": ""}
+    assert "TOKEN_ISSUER is missing" in _problems(given, tmp_path)
+    assert gather(given | {"TOKEN_ISSUERS": "[…]"}, tmp_path) == {name: given[name] for name in ALWAYS}
+
+
 @pytest.mark.parametrize(
     ("name", "value", "problem"),
     [

@@ -28,7 +28,8 @@ from shared import commands, envelope, events, examples, orders, tokens, traces
 from shared.addresses import AddressError, sendable
 from shared.errors import CannotProcess, ProblemError
 from shared.fields import GIVEN
-from shared.tokens import DemoKeys, JwksKeys, Keys, Tokens
+from shared.key_sets import DemoKeys, JwksKeys, Keys
+from shared.tokens import Tokens, Trust
 
 T = TypeVar("T")
 SECRET: Final = "a-secret-of-the-fuzzer-of-32-bytes-and-more"
@@ -110,7 +111,7 @@ def claims(**more: Any) -> dict[str, Any]:
 
 
 def checker(keys: Keys | None = None) -> Tokens:
-    return Tokens(issuer="shop", audience="parley", keys=keys or DemoKeys(SECRET), link_secret=SECRET)
+    return Tokens([Trust("shop", ("parley",), keys or DemoKeys(SECRET))], link_secret=SECRET)
 
 
 def bearer(sent: bytes) -> object:

@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from deploy.local.ports import LOOPBACK, free_port
 from shared.errors import ProblemError
 from shared.jwks import MAX_DOCUMENT_BYTES, fetch_document
-from shared.tokens import KEEP_CHECKED_S, CheckedTokens, JwksKeys, Tokens
+from shared.key_sets import JwksKeys
+from shared.tokens import KEEP_CHECKED_S, CheckedTokens, Tokens, Trust
 from tests.integration.gateway.conftest import Api, environment
 from tests.integration.gateway.standins import QueryApi
 from tests.servers.rabbitmq import Vhost
@@ -94,7 +95,7 @@ def clock() -> Clock:
 @pytest.fixture
 def checker(shop: Shop, clock: Clock) -> Tokens:
     keys = JwksKeys(lambda: fetch_document(shop.url), keep_s=KEEP_S, at_most_every_s=AT_MOST_EVERY_S, clock=clock)
-    return Tokens(issuer="shop", audience="parley", keys=keys, link_secret="a-link-secret-of-more-than-32-bytes")
+    return Tokens([Trust("shop", ("parley",), keys)], link_secret="a-link-secret-of-more-than-32-bytes")
 
 
 async def status(checker: Tokens | CheckedTokens, sent: str) -> int:
@@ -265,6 +266,50 @@ async def test_a_gateway_follows_the_shops_rotation(shop: Shop, vhost: Vhost, tm
             strange = [token("new"), *(token("old", named=f"made-up-{number}") for number in range(50))]
             answers = await asyncio.gather(*(api.call("GET", "/v1/me", bearer=each) for each in strange))
             assert {answer.status for answer in answers} == {401}
+            assert shop.fetches == 1
+        finally:
+            gateway.kill()
+
+
+async def test_a_gateway_takes_the_tokens_of_several_issuers_each_by_its_rules(
+    shop: Shop, vhost: Vhost, tmp_path: Path
+) -> None:
+    """The customers' shop beside the staff's identity provider, which calls its role otherwise and its audience by the client's id."""
+    shop.publish("old", "new")
+    issuers: list[dict[str, Any]] = [
+        {"issuer": "shop", "jwks_url": shop.url, "roles": ["customer"]},
+        {
+            "issuer": "https://login.example/tenant",
+            "jwks_url": shop.url,
+            "audience": "client-1",
+            "audience_claim": "azp",
+            "roles": ["admin"],
+            "role_claim": "roles",
+            "role_map": {"Shop.Staff": "admin"},
+            "id_claim": "oid",
+        },
+    ]
+    staff = {"iss": issuers[1]["issuer"], "azp": "client-1", "roles": ["Shop.Staff"], "oid": "o-1", "sub": "pairwise"}
+    tokens = {
+        "customer": token("old"),
+        "staff": jwt.encode(staff | {"exp": time.time() + 60}, KEYS["new"], algorithm="RS256", headers={"kid": "new"}),
+        "customer as staff": jwt.encode(
+            staff | {"iss": "shop", "aud": "parley", "exp": time.time() + 60, "role": "admin"},
+            KEYS["old"],
+            algorithm="RS256",
+            headers={"kid": "old"},
+        ),
+    }
+    async with QueryApi(free_port()).serving() as query_api, aiohttp.ClientSession() as session:
+        query_api.answers["/v1/me"] = (200, b"{}", {})
+        settings = environment(vhost, query_api) | {"TOKEN_DEMO_SECRET": "", "TOKEN_ISSUER": ""}
+        gateway = ServiceProcess(
+            "gateway", settings | {"TOKEN_ISSUERS": json.dumps(issuers)}, directory=tmp_path
+        ).start()
+        try:
+            api = Api(await gateway.ready(), session)
+            seen = {name: (await api.call("GET", "/v1/me", bearer=each)).status for name, each in tokens.items()}
+            assert seen == {"customer": 200, "staff": 200, "customer as staff": 401}
             assert shop.fetches == 1
         finally:
             gateway.kill()

@@ -18,17 +18,26 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from services.gateway.settings import GatewaySettings
 from services.threads.settings import Settings as ThreadsSettings
-from shared import tokens
+from shared import key_sets, tokens
 from shared.errors import ProblemError
+from shared.key_sets import DemoKeys, JwksKeys, Keys
 from shared.settings import BAD_SETTING_EXIT, load
-from shared.tokens import MAX_TOKEN_CHARACTERS, DemoKeys, JwksKeys, Keys, SignedIn, Tokens
+from shared.tokens import MAX_TOKEN_CHARACTERS, SignedIn, Tokens, Trust
 
 SECRET = "a-demo-secret-of-more-than-32-bytes"
 LINK_SECRET = "a-link-secret-of-more-than-32-bytes"
 RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 EC = ec.generate_private_key(ec.SECP256R1())
 ED = ed25519.Ed25519PrivateKey.generate()
-SIGNING: dict[str, Any] = {"RS256": RSA, "PS256": RSA, "ES256": EC, "EdDSA": ED}
+# Each with a key that is published for it: an RSA key is one's own in as many algorithms as it is published for.
+SIGNING: dict[str, Any] = {
+    **dict.fromkeys(key_sets.RSA_ALGORITHMS, RSA),
+    "ES256": EC,
+    "ES384": ec.generate_private_key(ec.SECP384R1()),
+    "ES512": ec.generate_private_key(ec.SECP521R1()),
+    "EdDSA": ED,
+    "Ed25519": ed25519.Ed25519PrivateKey.generate(),
+}
 
 
 def jwk(key: Any, kid: str, algorithm: str, **more: Any) -> dict[str, Any]:
@@ -68,7 +77,7 @@ def signed(header: bytes | dict[str, Any], body: bytes | dict[str, Any], *, secr
 
 
 async def check(token: str, *, keys: Keys | None = None) -> SignedIn:
-    checker = Tokens(issuer="shop", audience="parley", keys=keys or DemoKeys(SECRET), link_secret=LINK_SECRET)
+    checker = Tokens([Trust("shop", ("parley",), keys or DemoKeys(SECRET))], link_secret=LINK_SECRET)
     return await checker.check(token)
 
 
@@ -97,7 +106,7 @@ async def test_3_1_a_key_verifies_only_the_algorithm_that_it_was_published_for(n
     await assert_refused(token, keys=all_keys())
 
 
-@pytest.mark.parametrize("algorithm", ["RS384", "RS512", "PS512", "ES384", "HS256", "none", "", None, [], {}, "rs256"])
+@pytest.mark.parametrize("algorithm", ["ES256K", "Ed448", "HS256", "none", "", None, [], {}, "rs256"])
 async def test_3_1_any_other_algorithm_is_refused_whatever_signed_it(algorithm: Any) -> None:
     header = {"alg": algorithm, "typ": "JWT", "kid": "RS256"}
     await assert_refused(signed(header, claims()), keys=all_keys())
@@ -180,6 +189,8 @@ async def test_3_5_an_rsa_key_below_2048_bits_is_refused() -> None:
         ("DEMO", "0"),
         ("TOKEN_ISSUER", ""),
         ("TOKEN_JWKS_URL", "https://shop.example/keys"),
+        ("TOKEN_JWKS_URL", "ftp://shop.example/keys"),
+        ("TOKEN_JWKS_URL", "/keys.json"),
     ],
 )
 def test_3_5_a_weak_secret_or_a_demo_one_outside_demo_mode_stops_the_start(
@@ -252,8 +263,77 @@ async def test_3_10_a_key_number_is_looked_up_and_nothing_else(kid: str) -> None
     await assert_refused(jwt.encode(claims(), RSA, algorithm="RS256", headers={"kid": kid}), keys=all_keys())
 
 
-async def test_3_10_a_token_without_a_key_number_is_refused_where_keys_are_published() -> None:
-    await assert_refused(jwt.encode(claims(), RSA, algorithm="RS256"), keys=all_keys())
+@pytest.mark.parametrize("algorithm", SIGNING)
+async def test_3_10_a_token_without_a_key_number_is_taken_where_one_key_alone_fits(algorithm: str) -> None:
+    """Issuers with one key often leave it out (RFC 7515, 4.1.4: it is a hint)."""
+    token = jwt.encode(claims(), SIGNING[algorithm], algorithm=algorithm)
+    alone = published(jwk(SIGNING[algorithm], "one", algorithm))
+    assert (await check(token, keys=alone)).caller.id == "c-7"
+    if algorithm in key_sets.RSA_ALGORITHMS:
+        other = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        two = published(jwk(RSA, "one", algorithm), jwk(other, "two", algorithm))
+        assert "kid" in await assert_refused(token, keys=two)
+
+
+@pytest.mark.parametrize("algorithm", SIGNING)
+async def test_3_1_a_key_without_an_algorithm_is_for_those_of_its_type_and_curve(algorithm: str) -> None:
+    bare = {name: value for name, value in jwk(SIGNING[algorithm], "k", algorithm).items() if name != "alg"}
+    token = jwt.encode(claims(), SIGNING[algorithm], algorithm=algorithm, headers={"kid": "k"})
+    assert (await check(token, keys=published(bare))).caller.id == "c-7"
+    for other in ("HS256", "none", *(set(SIGNING) - set(key_sets.usable({"keys": [bare]})[0].algorithms))):
+        head, body, signature = token.split(".")
+        forged = part({"alg": other, "kid": "k", "typ": "JWT"}).decode()
+        assert head != forged
+        assert "alg: its key is for" in await assert_refused(f"{forged}.{body}.{signature}", keys=published(bare))
+
+
+async def test_3_1_what_is_wrong_is_said_as_it_is() -> None:
+    """A shop's developer looks for the key where it is the algorithm that is wrong, and for the signature where it is the audience."""
+    keys = published(jwk(RSA, "k", "RS256"))
+
+    async def said(*, algorithm: str = "RS256", kid: str = "k", **changes: Any) -> str:
+        token = jwt.encode(claims(**changes), RSA, algorithm=algorithm, headers={"kid": kid})
+        return (await assert_refused(token, keys=keys)).removeprefix("The bearer token is not accepted: ")
+
+    assert await said(algorithm="RS512") == "alg: its key is for RS256."
+    assert await said(kid="x") == "kid: the token's key is not among those that its issuer publishes."
+    assert await said(iss="somebody") == "the claim iss does not name an issuer that is trusted here."
+    assert await said(aud="another") == "the claim aud does not name this service's audience."
+    assert await said(exp=1_600_000_000) == "exp: it has expired."
+    assert await said(sub=None) == "the claim sub is missing."
+    assert await said(role="root") == "the claim role must be customer, seller, admin or service."
+    assert await said(role="seller") == "the claim seller_id is missing."
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"kid": ["z"]},
+        {"use": ["sig"]},
+        {"kty": ["RSA"]},
+        {"alg": "RSA-OAEP"},
+        {"alg": ["RS256"]},
+        {"n": "AQ"},
+        {"e": None},
+        {"d": "AQAB", "kid": "private"},
+    ],
+    ids=json.dumps,
+)
+async def test_3_4_one_odd_key_does_not_spoil_the_set(odd: dict[str, Any]) -> None:
+    """A private key that was published by mistake is one of them: it is said in the log, and stands for nobody."""
+    keys = published(jwk(RSA, "odd", "RS256") | odd, jwk(EC, "good", "ES256"))
+    assert (
+        await check(jwt.encode(claims(), EC, algorithm="ES256", headers={"kid": "good"}), keys=keys)
+    ).caller.id == "c-7"
+    await assert_refused(jwt.encode(claims(), RSA, algorithm="RS256", headers={"kid": "private"}), keys=keys)
+
+
+async def test_3_4_two_keys_of_one_number_are_told_apart_by_their_type() -> None:
+    """RFC 7517, 4.5, lets a set have them."""
+    keys = published(jwk(RSA, "k", "RS256"), jwk(EC, "k", "ES256"))
+    for algorithm, key in (("RS256", RSA), ("ES256", EC)):
+        token = jwt.encode(claims(), key, algorithm=algorithm, headers={"kid": "k"})
+        assert (await check(token, keys=keys)).caller.id == "c-7"
 
 
 @pytest.mark.parametrize(
@@ -348,4 +428,4 @@ async def test_3_12_a_session_without_its_thread_opens_nothing(missing: str) -> 
 
 def test_3_12_the_shops_tokens_and_ours_never_share_an_algorithm() -> None:
     """Ours are MACs with LINK_SECRET; the shop's, outside demo mode, signatures alone."""
-    assert not {"HS256", "HS384", "HS512", "none"} & set(tokens.ASYMMETRIC_ALGORITHMS)
+    assert not {"HS256", "HS384", "HS512", "none"} & set(key_sets.ASYMMETRIC_ALGORITHMS)

@@ -10,8 +10,9 @@ from deploy.local.credentials import Credentials
 from deploy.local.errors import StackError
 from deploy.local.shop import demo_orders, order_event, orders_in
 from deploy.local.tokens import AUDIENCE, ISSUER, TokenMint, asked_token
+from shared.key_sets import DemoKeys
 from shared.orders import ORDER_EVENT
-from shared.tokens import DemoKeys, Tokens
+from shared.tokens import Tokens, Trust
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def credentials(tmp_path: Path) -> Credentials:
 @pytest.fixture
 def tokens(credentials: Credentials) -> Tokens:
     keys = DemoKeys(credentials.token_secret)
-    return Tokens(issuer=ISSUER, audience=AUDIENCE, keys=keys, link_secret=credentials.link_secret)
+    return Tokens([Trust(ISSUER, (AUDIENCE,), keys)], link_secret=credentials.link_secret)
 
 
 def test_every_demo_order_is_a_good_event_and_its_total_is_the_sum_of_its_lines() -> None:

@@ -13,8 +13,9 @@ from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStart
 from services.threads.problems import install_problem_handlers
 from services.threads.queries import build_router
 from shared.callers import Caller
+from shared.key_sets import DemoKeys
 from shared.mongo import Database, Document
-from shared.tokens import DemoKeys, Tokens, mint_guest_session
+from shared.tokens import Tokens, Trust, mint_guest_session
 
 SECRET = "a secret of the tests, 32 bytes or more"
 LINK_SECRET = "a link secret of the tests, as long"
@@ -22,7 +23,7 @@ LINK_SECRET = "a link secret of the tests, as long"
 
 def application(database: Database) -> FastAPI:
     """The query API alone, as the service mounts it."""
-    tokens = Tokens(issuer="shop", audience="parley", keys=DemoKeys(SECRET), link_secret=LINK_SECRET)
+    tokens = Tokens([Trust("shop", ("parley",), DemoKeys(SECRET))], link_secret=LINK_SECRET)
     app = FastAPI()
     app.include_router(build_router(database=database, tokens=tokens, link_secret=LINK_SECRET))
     install_problem_handlers(app)

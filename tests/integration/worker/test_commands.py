@@ -67,6 +67,17 @@ async def test_other_content_under_a_known_id_is_refused_and_touches_nothing(par
     assert (await wire.ask(command)).status == 201
 
 
+async def test_a_login_is_not_answered_with_what_it_did_as_another_seller(parley: Parley, wire: Wire) -> None:
+    await _started(parley, wire)
+    command = post("As one", by=SELLER)
+    as_another = SELLER.model_copy(update={"seller_id": "s-other"})
+    assert (await wire.ask(command)).status == 201
+    refused = await wire.ask(post("As one", by=as_another, id=command.id))
+    assert refused.problem is not None
+    assert (refused.status, refused.problem.code) == (404, "not_found")
+    assert (await wire.ask(command)).status == 201
+
+
 async def test_a_repeated_command_is_answered_as_the_first_time_after_the_state_changed(
     parley: Parley, wire: Wire
 ) -> None:

@@ -8,7 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.gateway.command_ids import CommandIds, uuid7
+from services.gateway.writes import Write
+from shared.callers import Caller
 from shared.fields import COMMAND_ID_PATTERN
+from shared.tokens import SignedIn
 
 IDS = CommandIds("a-secret-of-thirty-two-characters!")
 ADA, BOB = "customer:c-7", "customer:c-8"
@@ -87,3 +90,26 @@ def test_a_key_stands_for_the_id_that_it_has_always_stood_for() -> None:
     assert ids.for_key(ADA, "message.post", "1042", "k") == "s6t7x6772n3engx7sudau7kzjmspenucghbvlqxnjr"
     odd = ids.for_key('customer:Ada "é"', "threads.read", None, "k \\ 1")
     assert odd == "7i7olwepzdfu434ybua6xhcl3yir3vgkirilmjlggt"
+
+
+def _write(seller_id: str | None) -> Write:
+    role = "customer" if seller_id is None else "seller"
+    caller = Caller(role=role, id="login", name="Lou", seller_id=seller_id)
+    return Write(signed_in=SignedIn(caller=caller, expires_at=0), ids=IDS, key="k")
+
+
+@pytest.mark.parametrize("operation", ["threads.read", "preferences.set", "thread.read"])
+def test_a_login_of_several_sellers_has_keys_apart_for_each(operation: str) -> None:
+    made = [_write(seller_id).heading(operation)["id"] for seller_id in ("s-1", "s-2", "s-1")]
+    assert made[0] == made[2] != made[1]
+    assert all(IDS.belongs(each, "seller:login") for each in made)
+
+
+@pytest.mark.parametrize(
+    ("seller_id", "expected"),
+    [("s-1", "seller:login"), ("s-2", "seller:login"), (None, "customer:login")],
+)
+def test_a_post_has_the_id_that_earlier_releases_gave_it(seller_id: str | None, expected: str) -> None:
+    """One that was sent through an old gateway, and again through a new one, would else be there twice."""
+    made = _write(seller_id).heading("message.post", "1042")["id"]
+    assert made == IDS.for_key(expected, "message.post", "1042", "k")

@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from shared import tokens
 from shared.errors import ProblemError
-from shared.tokens import CheckedTokens, DemoKeys, JwksKeys, Tokens
+from shared.key_sets import DemoKeys, JwksKeys
+from shared.tokens import CheckedTokens, Tokens, Trust
 
 SECRET = "a-demo-secret-of-more-than-32-bytes"
 LINK_SECRET = "a-link-secret-of-more-than-32-bytes"
@@ -23,7 +24,7 @@ PUBLIC_PEM = RSA.public_key().public_bytes(serialization.Encoding.PEM, serializa
 
 
 def checker(*, keys: Any = None) -> CheckedTokens:
-    known = Tokens(issuer="shop", audience="parley", keys=keys or DemoKeys(SECRET), link_secret=LINK_SECRET)
+    known = Tokens([Trust("shop", ("parley",), keys or DemoKeys(SECRET))], link_secret=LINK_SECRET)
     return CheckedTokens(known)
 
 
@@ -81,12 +82,15 @@ async def test_without_a_name_in_which_something_can_be_seen_the_sub_is_shown(na
         {"role": None},
         {"role": "root"},
         {"role": "guest"},
-        {"role": ["customer"]},
+        {"role": ["customer", "admin"]},
+        {"role": {"customer": 1}},
         {"role": "seller"},
         {"role": "seller", "seller_id": ""},
         {"role": "seller", "seller_id": {"$ne": None}},
         {"role": "seller", "seller_id": "~shop"},
-        {"name": "a\r\nb"},
+        {"role": "seller", "seller_id": 1.5},
+        {"role": "seller", "seller_id": True},
+        {"role": "seller", "seller_id": ["s-1", "s-2"]},
     ],
     ids=json.dumps,
 )
@@ -177,7 +181,7 @@ async def test_a_checked_token_is_remembered_for_a_minute_and_not_beyond_its_end
             checks += 1
             return await super().check(token)
 
-    counting = Counting(issuer="shop", audience="parley", keys=DemoKeys(SECRET), link_secret=LINK_SECRET)
+    counting = Counting([Trust("shop", ("parley",), DemoKeys(SECRET))], link_secret=LINK_SECRET)
     clock = [now]
     checked = CheckedTokens(counting, clock=lambda: clock[0])
     long_lived, short_lived = token(exp=int(now) + 3600), token(exp=int(now) + 5)

@@ -24,6 +24,8 @@ GOOD = {
     "MAIL_FROM": "shop@shop.example",
     "THREAD_URL": "https://shop.example/{order_id}",
 }
+SAME_TWICE = '[{"issuer": "shop", "jwks_url": "https://other.example/keys", "audience": ["web", "parley"]}]'
+STAFF = '[{"issuer": "staff", "jwks_url": "https://login.example/keys", "roles": ["admin"]}]'
 ALL: tuple[Any, ...] = (GatewaySettings, ThreadsSettings, NotifierSettings)
 
 
@@ -67,6 +69,10 @@ def test_what_no_service_can_do_is_refused_by_all(
         (NotifierSettings, "THREAD_URL", "", "is required"),
         (GatewaySettings, "COMMAND_ID_SECRET", "x" * 31, "must have at least 32 characters"),
         (GatewaySettings, "TOKEN_ISSUER", "", "is required"),
+        (GatewaySettings, "TOKEN_JWKS_URL", "ftp://shop.example/keys", "String should match pattern '^https?://"),
+        (ThreadsSettings, "TOKEN_ROLE_MAP", "clerk-of-shop", "must be pairs like shop-admin:admin"),
+        (ThreadsSettings, "TOKEN_ISSUERS", "[5]", "must be a JSON array of issuers; 0: "),
+        (GatewaySettings, "TOKEN_ISSUERS", SAME_TWICE, "must not name shop twice with the same audience"),
     ],
 )
 def test_the_setting_is_named_and_what_it_must_be(
@@ -125,3 +131,41 @@ def test_a_locale_in_a_language_of_mails_is_taken(told: pytest.MonkeyPatch, valu
 
 def test_the_languages_that_settings_know_are_those_of_the_phrases() -> None:
     assert sorted(LANGUAGES) == sorted(MAIL_LANGUAGES)
+
+
+@pytest.mark.parametrize(
+    ("changes", "issuers"),
+    [
+        ({}, [("shop", "https://shop.example/keys")]),
+        ({"TOKEN_ISSUERS": STAFF}, [("shop", "https://shop.example/keys"), ("staff", "https://login.example/keys")]),
+        ({"TOKEN_ISSUERS": STAFF, "TOKEN_ISSUER": "", "TOKEN_JWKS_URL": ""}, [("staff", "https://login.example/keys")]),
+    ],
+)
+def test_one_issuer_several_or_both(told: pytest.MonkeyPatch, changes: dict[str, str], issuers: list[Any]) -> None:
+    for name, value in changes.items():
+        told.setenv(name, value)
+    kinds: tuple[Any, ...] = (GatewaySettings, ThreadsSettings)
+    for kind in kinds:
+        assert [(each.issuer, each.jwks_url) for each in load(kind).issuers] == issuers
+
+
+def test_the_short_form_says_the_same_of_one_issuer(told: pytest.MonkeyPatch) -> None:
+    said = {
+        "TOKEN_AUDIENCE": "client-1",
+        "TOKEN_AUDIENCE_CLAIM": "client_id",
+        "TOKEN_ROLE_CLAIM": "cognito:groups",
+        "TOKEN_ROLE_MAP": "staff:admin,buyers:customer",
+        "TOKEN_ID_CLAIM": "custom:id",
+        "TOKEN_SELLER_CLAIM": "custom:seller",
+        "TOKEN_NAME_CLAIM": "username",
+    }
+    for name, value in said.items():
+        told.setenv(name, value)
+    (issuer,) = load(GatewaySettings).issuers
+    assert (issuer.audiences, issuer.audience_claim, issuer.role_claim) == (
+        ("client-1",),
+        "client_id",
+        "cognito:groups",
+    )
+    assert list(issuer.role_map.items()) == [("staff", "admin"), ("buyers", "customer")]
+    assert (issuer.id_claim, issuer.seller_claim, issuer.name_claim) == ("custom:id", "custom:seller", "username")
