@@ -38,12 +38,10 @@ class Accepting:
     async def answer(self, *_: Any) -> Response:
         return Response(status_code=201)
 
-    answer_ready = answer
+    answer_ready = answer_order = answer
 
     async def hand_over(self, *_: Any) -> None:
         """It is taken."""
-
-    publish_order = hand_over
 
     async def ask(self, path: str, _token: str, *, query: BaseModel | None = None) -> Response:
         """Says what was asked."""
