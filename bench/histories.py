@@ -87,7 +87,7 @@ async def fill(database: Database, length: int) -> None:
 
 
 def _entries(order: OrderSnapshot, length: int) -> list[Entry]:
-    parties = Parties(order.order_id, order.customer.id, order.seller.id, order.customer.guest)
+    parties = Parties(order.order_id, order.customer.id, order.seller_id, order.customer.guest)
     thread, entries = Thread(parties, certain=True), []
     for number in range(length):
         asked = MessageToPost(order_id=order.order_id, caller=(CUSTOMER, SELLER)[number % 2], text=TEXT)

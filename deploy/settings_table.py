@@ -31,8 +31,8 @@ NEEDED_OUTSIDE_DEMO: Final = ("THREAD_URL", "TOKEN_ISSUER", "TOKEN_JWKS_URL")
 
 ABOUT: Final = {
     "ADDRESS_KEY": "Makes of a customer's address the key under which a guest's choices are kept. Never changed: what was chosen by address would be forgotten",
-    "ADMIN_EMAIL": "Where mails to the administrators go; without it they get none",
-    "ADMIN_LOCALE": "The administrators' language: one that mails are written in",
+    "ADMIN_EMAIL": "The shop's mailbox: what customers write about orders that the shop sells itself, and every dispute; without it the staff get no mail",
+    "ADMIN_LOCALE": "The language of the shop's mailbox: one that mails are written in",
     "AMBIGUOUS": "What happens to a mail of which nobody knows whether it was accepted: sent once more, or left to an operator",
     "AMQP_URL": "RabbitMQ, with the service's own user: `amqp://user:password@host:5672/parley`",
     "COMMAND_ID_SECRET": "Signs command ids, so that only its caller may ask about a command. The same in every gateway",
@@ -54,7 +54,7 @@ ABOUT: Final = {
     "LOG_LEVEL": "What is logged at the start; SIGUSR1 changes it at run time",
     "LONGEST_PAUSE_S": "The longest pause between two attempts at a mail",
     "MAIL_DELAY": "How many seconds a mail gathers entries before it goes out; 0 sends at once",
-    "MAIL_FROM": "The sender: `The Shop <service@shop.example>`",
+    "MAIL_FROM": "The sender: `The Shop <service@shop.example>`. In gateway and threads it only names the shop where `SHOP_NAME` does not",
     "MAIL_LIMIT": "How many mails one person gets in the window; what is over waits and gathers. 0: any number",
     "MAIL_LIMIT_WINDOW_S": "The window of `MAIL_LIMIT`",
     "MAIL_REPLY_TO": "Where replies go, if anywhere",
@@ -73,6 +73,7 @@ ABOUT: Final = {
     "READY_LAG_S": "A worker that holds a command older than this is not ready; one that is the query API too is, and says `degraded`",
     "ROLES": "`worker` applies commands, `api` answers queries, `worker,api` does both",
     "SEND_LIMIT_S": "How long sending one mail may take in all",
+    "SHOP_NAME": "What the shop is called where it sells an order itself, and in mails; the name in `MAIL_FROM` where it is not set. The same in every service",
     "SHUTDOWN_GRACE_S": "How long what is under way may take after SIGTERM; give the container five seconds more",
     "SMTP_CONNECTIONS": "Connections to the mail server at a time, for one process",
     "SMTP_CONNECT_LIMIT_S": "How long connecting to the mail server, and each of its answers, may take",

@@ -1,13 +1,13 @@
 """Who is asking: the person behind a token, as commands carry it and as access is decided on it."""
 
-from typing import Literal
+from typing import Final, Literal
 
 from shared.fields import Grown, Name, OrderId, PersonId, Side
 
 Role = Literal["customer", "seller", "admin", "service", "guest"]
 
 # The seller of an order that the shop sells itself. No token and no snapshot may name it.
-SHOP_SELLER_ID = "~shop"
+SHOP_SELLER_ID: Final = "~shop"
 
 ROLES_WITH_SIDE: dict[Role, Side] = {"customer": "customer", "guest": "customer", "seller": "seller", "admin": "shop"}
 

@@ -25,8 +25,9 @@ from shared.fields import (
     PersonId,
     Seq,
     Side,
+    SoldBy,
 )
-from shared.orders import OrderSnapshot
+from shared.orders import SoldOrder
 
 
 class Dispute(Grown):
@@ -71,11 +72,16 @@ class Said(Grown):
 
 
 class EntryMade(Grown):
-    """An entry was committed. `customer_id` and `seller_id` are the order's parties: whoever may see the thread."""
+    """An entry was committed. `customer_id` and `seller_id` are the order's parties: whoever may see the thread.
+
+    Where the shop itself sells (`sold_by` is `shop`), `seller_id` is `~shop`, and its staff answer as the side `shop`. Events of the
+    first release do not have `sold_by`: they are about orders of sellers.
+    """
 
     order_id: OrderId
     customer_id: PersonId
     seller_id: PersonId
+    sold_by: SoldBy | None = None
     entry: Said
     thread: ThreadState
 
@@ -86,6 +92,7 @@ class TextTakenOut(Grown):
     order_id: OrderId
     customer_id: PersonId
     seller_id: PersonId
+    sold_by: SoldBy | None = None
     message_id: CommandId
     seq: Seq
 
@@ -96,6 +103,7 @@ class MarkMoved(Grown):
     order_id: OrderId
     customer_id: PersonId
     seller_id: PersonId
+    sold_by: SoldBy | None = None
     inbox: Side
     person: str
     up_to_seq: Seq
@@ -248,7 +256,7 @@ class Recipient(Grown):
 class AddressedEntry(EntryMade):
     """An entry, the order it is about, and whom to mail."""
 
-    order: OrderSnapshot
+    order: SoldOrder
     item_count: int
     recipients: tuple[Recipient, ...]
 

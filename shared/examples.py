@@ -4,10 +4,10 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from shared import commands, events
-from shared.callers import Author, Caller
+from shared.callers import SHOP_SELLER_ID, Author, Caller
 from shared.contracts.contacts import order_version
 from shared.envelope import Envelope
-from shared.orders import Customer, Item, OrderEvent, OrderSnapshot, Seller
+from shared.orders import Customer, Item, OrderEvent, OrderSnapshot, Seller, SoldOrder
 
 NOW: Final = datetime(2026, 11, 23, 9, 30, 0, 120_000, tzinfo=UTC)
 ORDER_ID: Final = "1042"
@@ -25,6 +25,7 @@ SERVICE: Final = Caller(role="service", id="old-desk", name="old-desk")
 
 BY_CUSTOMER: Final = Author(side="customer", person="customer", name="Ada Lovelace")
 BY_SELLER: Final = Author(side="seller", person="seller:u-3", name="Bob")
+BY_STAFF: Final = Author(side="shop", person="admin:a-1", name="Grace")
 
 ORDER: Final = OrderSnapshot(
     order_id=ORDER_ID,
@@ -38,6 +39,8 @@ ORDER: Final = OrderSnapshot(
     total="39.80",
     currency="EUR",
 )
+# The same, sold by the shop itself.
+OWN_ORDER: Final = SoldOrder.of(ORDER.model_copy(update={"seller": None}), shop="Lamp House")
 
 DISPUTE: Final = events.Dispute(
     id=DISPUTE_ID, state="open", reason="damaged", opened_by=BY_CUSTOMER, opened_at=NOW, opened_seq=3
@@ -81,15 +84,22 @@ def _made(entry: events.Said, dispute: events.Dispute | None) -> dict[str, Any]:
         else {"customer": 1, "seller": 1, "shop": 0}
     )
     state = {"seq": entry.seq, "entries_by_side": counts, "dispute": dispute, "waiting_since": None}
-    return {"order_id": ORDER_ID, "customer_id": "c-7", "seller_id": "s-1", "entry": entry, "thread": state}
+    return {**_PARTIES, "entry": entry, "thread": state}
+
+
+def _made_by_staff(entry: events.Said) -> dict[str, Any]:
+    """The second entry of an order that the shop itself sells."""
+    state = {"seq": 2, "entries_by_side": {"customer": 1, "seller": 0, "shop": 1}}
+    parties = {"order_id": ORDER_ID, "customer_id": "c-7", "seller_id": SHOP_SELLER_ID, "sold_by": "shop"}
+    return {**parties, "entry": entry, "thread": state}
 
 
 def _event(kind: type[events.EventEnvelope], id: str, data: dict[str, Any]) -> Envelope:  # noqa: A002 - the contract's name
     return kind.model_validate({"id": id, "time": NOW, "subject": data.get("order_id"), "data": data})
 
 
-_PARTIES: Final = {"order_id": ORDER_ID, "customer_id": "c-7", "seller_id": "s-1"}
-_ANSWER: Final = _entry("text", 2, "It left our shop yesterday.", BY_SELLER)
+_PARTIES: Final = {"order_id": ORDER_ID, "customer_id": "c-7", "seller_id": "s-1", "sold_by": "seller"}
+_ANSWER: Final = _entry("text", 2, "It left our shop yesterday.", BY_STAFF)
 
 CHANGED_AT: Final = datetime(2026, 11, 23, 9, 29, 58, 500_000, tzinfo=UTC)
 ORDER_EVENTS: Final[list[Envelope]] = [
@@ -135,7 +145,7 @@ COMMANDS: Final[list[Envelope]] = [
 ]
 
 EVENTS: Final[list[Envelope]] = [
-    _event(events.MessagePosted, POST_ID, _made(_ANSWER, None)),
+    _event(events.MessagePosted, POST_ID, _made_by_staff(_ANSWER)),
     _event(
         events.DisputeOpened,
         DISPUTE_ID,
@@ -173,8 +183,8 @@ NOTIFICATIONS: Final[list[Envelope]] = [
         events.EntryAddressed,
         POST_ID,
         {
-            **_made(_ANSWER, None),
-            "order": ORDER,
+            **_made_by_staff(_ANSWER),
+            "order": OWN_ORDER,
             "item_count": 1,
             "recipients": [
                 {

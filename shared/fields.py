@@ -20,6 +20,7 @@ from shared import addresses
 from shared.visible import character_class, shows
 
 TEXT_MAX_CHARACTERS = 10_000
+NAME_MAX_CHARACTERS = 200
 ORDER_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:~-]{0,63}$"
 COMMAND_ID_PATTERN = r"^[a-z2-7]{42}$"
 # The largest integer that every JSON reader keeps exact is 2^53 (RFC 8259, section 6).
@@ -130,7 +131,7 @@ NewText = Annotated[MessageText, AfterValidator(_shown), Field(json_schema_extra
 NoteText = Annotated[str, StringConstraints(max_length=TEXT_MAX_CHARACTERS), AfterValidator(_without_nul)]
 Name = Annotated[
     str,
-    StringConstraints(min_length=1, max_length=200),
+    StringConstraints(min_length=1, max_length=NAME_MAX_CHARACTERS),
     AfterValidator(_one_line),
     Field(json_schema_extra=_ONE_LINE_SCHEMA),
 ]
@@ -165,6 +166,9 @@ Moment = Annotated[AwareDatetime, AfterValidator(_within_the_calendar)]
 
 Side = Literal["customer", "seller", "shop"]
 """Who stands behind an entry, and whose inbox a thread is in: the customer, the seller (all its logins), the shop's staff."""
+
+SoldBy = Literal["shop", "seller"]
+"""Who sells an order: the shop itself, whose staff then answer as the shop, or a seller in its marketplace."""
 
 EntryKind = Literal["text", "dispute_opened", "dispute_closed"]
 DisputeReason = Literal["not_received", "not_as_described", "damaged", "wrong_item", "refund_missing", "other"]

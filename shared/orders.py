@@ -1,10 +1,11 @@
 """The order snapshot: what a shop says about an order, over AMQP or `PUT /v1/orders/{order_id}`."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import Field, StringConstraints, TypeAdapter
+from pydantic import AfterValidator, Field, StringConstraints, TypeAdapter
 
+from shared.callers import SHOP_SELLER_ID
 from shared.envelope import Envelope
 from shared.fields import (
     Contract,
@@ -17,13 +18,31 @@ from shared.fields import (
     OrderVersion,
     PersonId,
     ShownName,
+    SoldBy,
     WebAddress,
     WholeNumber,
 )
 
 MAX_ITEMS = 2_000
+UNNAMED_SHOP: Final = "Shop"
 
 OrderEventType = Literal["parley.order.placed.v1", "parley.order.updated.v1", "parley.order.cancelled.v1"]
+
+
+def _not_the_shop(value: str) -> str:
+    if value == SHOP_SELLER_ID:
+        raise ValueError(f"must not be {SHOP_SELLER_ID}: leave seller out where the shop itself sells")
+    return value
+
+
+def sold_by(seller_id: str) -> SoldBy:
+    """Who sells, by the seller's id as it stands in events, answers and documents."""
+    return "shop" if seller_id == SHOP_SELLER_ID else "seller"
+
+
+SellerId = Annotated[
+    PersonId, AfterValidator(_not_the_shop), Field(json_schema_extra={"not": {"const": SHOP_SELLER_ID}})
+]
 
 
 class Customer(Contract):
@@ -37,9 +56,9 @@ class Customer(Contract):
 
 
 class Seller(Contract):
-    """Who sells; one seller may have any number of logins, all with this id as `seller_id` in their tokens."""
+    """Who sells in a marketplace; one seller may have any number of logins, all with this id as `seller_id` in their tokens."""
 
-    id: PersonId
+    id: SellerId
     name: ShownName
     email: EmailAddress | None = None
     locale: Locale = "en"
@@ -62,6 +81,8 @@ class OrderSnapshot(Contract):
     stands; where the two are equal, or one has none, the later is refused (`version_conflict`). The source time is `updated_at`, else
     the event's `time`: the moment of the change by the shop's own clock, the same in every copy. The ids of customer and seller are
     fixed by the first snapshot; only a guest may become an account.
+
+    Without `seller` the shop itself sells: its staff (the role `admin`) answer, and its mailbox gets the customer's messages.
     """
 
     order_id: OrderId
@@ -70,11 +91,44 @@ class OrderSnapshot(Contract):
     placed_at: Moment
     url: WebAddress | None = None
     customer: Customer
-    seller: Seller
+    seller: Seller | None = None
     items: Annotated[list[Item], Field(max_length=MAX_ITEMS)]
     total: Money
     currency: Currency
     updated_at: Moment | None = None
+
+    @property
+    def seller_id(self) -> PersonId:
+        """As it stands in events, answers and documents: `~shop` for the shop itself."""
+        return SHOP_SELLER_ID if self.seller is None else self.seller.id
+
+    @property
+    def sold_by(self) -> SoldBy:
+        return sold_by(self.seller_id)
+
+
+class NamedSeller(Seller):
+    """The seller as Parley's own messages name it: the shop itself is one too, with the id `~shop`."""
+
+    id: PersonId
+
+
+class SoldOrder(OrderSnapshot):
+    """An order in Parley's own messages. It always has a `seller`, because readers of the first release know no order without one."""
+
+    seller: NamedSeller
+
+    @classmethod
+    def of(cls, snapshot: OrderSnapshot, *, shop: str) -> "SoldOrder":
+        """The snapshot with its seller; `shop` is what the shop is called, where it sells the order itself."""
+        seller = {"id": SHOP_SELLER_ID, "name": shop} if snapshot.seller is None else dict(snapshot.seller)
+        return cls.model_construct(**{**dict(snapshot), "seller": NamedSeller.model_construct(**seller)})
+
+    def snapshot(self) -> OrderSnapshot:
+        """The order as the shop described it."""
+        is_the_shops = self.seller.id == SHOP_SELLER_ID
+        seller = None if is_the_shops else Seller.model_construct(**dict(self.seller))
+        return OrderSnapshot.model_construct(**{**dict(self), "seller": seller})
 
 
 class OrderEvent(Envelope):
@@ -87,7 +141,14 @@ class OrderEvent(Envelope):
     data: OrderSnapshot
 
 
+class RelayedOrderEvent(OrderEvent):
+    """The same, published by the gateway for `PUT /v1/orders/{order_id}`."""
+
+    data: SoldOrder
+
+
 ORDER_EVENT: TypeAdapter[OrderEvent] = TypeAdapter(OrderEvent)
+RELAYED_ORDER_EVENT: TypeAdapter[RelayedOrderEvent] = TypeAdapter(RelayedOrderEvent)
 
 
 def order_event(snapshot: OrderSnapshot, *, source: str, now: datetime) -> OrderEvent:

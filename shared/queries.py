@@ -21,6 +21,7 @@ from shared.fields import (
     OrderId,
     Seq,
     Side,
+    SoldBy,
 )
 from shared.orders import Item
 
@@ -149,7 +150,7 @@ class ThreadSummary(Grown):
 
 
 class PartyView(Grown):
-    """A party as the caller may see it; `id` is left out for the other side's customer."""
+    """A party as the caller may see it; `id` is left out for the other side's customer. The shop itself as the seller is `~shop`."""
 
     id: str | None = None
     name: str
@@ -157,7 +158,7 @@ class PartyView(Grown):
 
 
 class OrderSummary(Grown):
-    """An order as a list shows it."""
+    """An order as a list shows it. `sold_by` says whether the shop itself sells it, by its staff, or a seller in its marketplace."""
 
     order_id: OrderId
     status: str
@@ -165,6 +166,7 @@ class OrderSummary(Grown):
     url: str | None
     customer: PartyView
     seller: PartyView
+    sold_by: SoldBy = "seller"
     first_item: str | None
     item_count: int
     total: str

@@ -5,6 +5,7 @@ secrets so, and a file is in nobody's list of processes. The environment wins; o
 """
 
 import os
+import re
 import sys
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Self, TypeVar
@@ -12,8 +13,10 @@ from typing import Annotated, Any, Final, Self, TypeVar
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shared.fields import NAME_MAX_CHARACTERS, Name
 from shared.issuers import JWKS_URL_PATTERN, Claim, Issuer, read_issuers, read_role_map, require_distinct
 from shared.logs import LogFormat, LogLevel
+from shared.orders import UNNAMED_SHOP
 
 S = TypeVar("S", bound=BaseSettings)
 BAD_SETTING_EXIT = 2
@@ -43,6 +46,27 @@ class CommonSettings(BaseSettings):
     log_level: LogLevel = "info"
     demo: bool = False
     shutdown_grace_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 10.0
+
+
+class ShopSettings(BaseSettings):
+    """What the shop is called, for the three services that say it: its name stands where it sells an order itself.
+
+    `mail_from` names the shop where `shop_name` is not set, as the mails do.
+    """
+
+    # Said again: of several bases, the last one's configuration holds.
+    model_config = CONFIG
+
+    shop_name: Name | None = None
+    mail_from: str | None = None
+
+    @property
+    def shop(self) -> str:
+        """SHOP_NAME, else the name in MAIL_FROM, else the domain of its address."""
+        name, _, address = (self.mail_from or "").rpartition("<")
+        unquoted = re.sub(r"\\(.)", r"\1", name.strip().removeprefix('"').removesuffix('"'))
+        said = self.shop_name or " ".join(unquoted.split())[:NAME_MAX_CHARACTERS]
+        return said or address.strip(" >").rpartition("@")[2] or UNNAMED_SHOP
 
 
 class TokenSettings(BaseSettings):

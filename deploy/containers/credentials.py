@@ -77,7 +77,7 @@ def _not_said(environment: Mapping[str, str]) -> list[str]:
     needed = [name for name in SHOPS_OWN if name not in ONE_ISSUER or not environment.get("TOKEN_ISSUERS")]
     wrong = [f"{name} is missing: the demo shop's is no use to you" for name in needed if not environment.get(name)]
     if "ADMIN_EMAIL" not in environment:
-        wrong.append("ADMIN_EMAIL is missing: the administrators' address, or empty for nobody")
+        wrong.append("ADMIN_EMAIL is missing: the shop's mailbox, or empty for nobody")
     if environment.get(DEMO_KEY):
         wrong.append(f"{DEMO_KEY} is for demo mode alone (DEMO=1); set TOKEN_JWKS_URL")
     return wrong

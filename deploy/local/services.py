@@ -9,6 +9,7 @@ from deploy.local.tokens import AUDIENCE, ISSUER
 from deploy.mongo_access import with_user
 
 SERVICES = ("threads", "notifier", "gateway")
+SHOP_NAME = "Demo Shop"
 SHOP_ADDRESS = "service@shop.example"
 
 Environment = Mapping[str, str]
@@ -30,6 +31,7 @@ def _common(name: str, settings: LocalSettings, credentials: Credentials) -> dic
         "LOG_FORMAT": "json",
         "LOG_LEVEL": settings.log_level,
         "HTTP_HOST": LOOPBACK,
+        "SHOP_NAME": SHOP_NAME,
         "HTTP_PORT": str(settings.ports[f"{name.upper()}_PORT"]),
         "DEMO": "1",
         "PYTHONUNBUFFERED": "1",
@@ -74,7 +76,7 @@ def _notifier(settings: LocalSettings, credentials: Credentials) -> dict[str, st
         "SMTP_HOST": LOOPBACK,
         "SMTP_PORT": str(settings.ports["SMTP_PORT"]),
         "SMTP_SECURITY": "none",
-        "MAIL_FROM": f"Demo Shop <{SHOP_ADDRESS}>",
+        "MAIL_FROM": f"{SHOP_NAME} <{SHOP_ADDRESS}>",
         "MAIL_DELAY": f"{settings.mail_delay_s:g}",
         "THREAD_URL": f"{gateway}/pages/orders/{{order_id}}",
         "GUEST_URL": f"{gateway}/pages/guest/{{order_id}}",

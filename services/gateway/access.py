@@ -19,6 +19,13 @@ def with_inbox(caller: Caller) -> Caller:
     return caller
 
 
+def staff(caller: Caller) -> Caller:
+    """The caller, who is one of the shop's staff."""
+    if caller.role != "admin":
+        raise refuse("forbidden", "Only the shop's administrators may do that. Use a token with the role admin.")
+    return caller
+
+
 def service(caller: Caller) -> Caller:
     """The caller, who is one of the shop's services."""
     if caller.role != "service":

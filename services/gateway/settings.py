@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from shared.settings import CommonSettings, Port, SettingError, TokenSettings
+from shared.settings import CommonSettings, Port, SettingError, ShopSettings, TokenSettings
 
 ANY_ORIGIN: Final = "*"
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
@@ -17,7 +17,7 @@ NO_ORIGIN: Final = (
 )
 
 
-class GatewaySettings(CommonSettings, TokenSettings):
+class GatewaySettings(CommonSettings, ShopSettings, TokenSettings):
     """`live_…`, `person_…` and `thread_writes_…` are limits of one gateway process; `cors_origins` is a list with commas or spaces.
 
     `pages_token_url` is the shop's address, on the same origin, where the pages fetch the visitor's token (as the widget does);

@@ -186,6 +186,7 @@ def _server(settings: Settings) -> Server:
 def _mail_settings(settings: Settings) -> MailSettings:
     return MailSettings(
         sender=settings.mail_from,
+        shop_name=settings.shop_name,
         thread_url=settings.thread_url or "",
         guest_url=settings.guest_url,
         unsubscribe_url=settings.unsubscribe_url,

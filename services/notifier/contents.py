@@ -15,6 +15,7 @@ from shared.fields import (
     Grown,
     Seq,
     Side,
+    SoldBy,
 )
 from shared.orders import Item, OrderSnapshot
 
@@ -51,6 +52,7 @@ class OrderShown(Grown):
     more_items: int
     total: str
     currency: str
+    sold_by: SoldBy = "seller"
 
 
 class Mail(Grown):
@@ -134,6 +136,7 @@ def order_shown(order: OrderSnapshot, *, item_count: int) -> OrderShown:
         more_items=max(0, item_count - min(len(order.items), MAX_ITEMS_SHOWN)),
         total=order.total,
         currency=order.currency,
+        sold_by=order.sold_by,
     )
 
 

@@ -1,7 +1,7 @@
 """A mail's bytes from what it holds: pure, and the same every time for the same mail."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
@@ -25,6 +25,7 @@ from services.notifier.message import compose
 from shared.addresses import sendable
 from shared.contracts.contacts import SHOP_MAILBOX
 from shared.events import Recipient
+from shared.fields import Side
 
 PREVIEW_CHARACTERS: Final = 120
 MAX_HEADER_URL_CHARACTERS: Final = 900
@@ -36,10 +37,11 @@ AMOUNTS_KEPT: Final = 4_096
 
 @dataclass(frozen=True, slots=True)
 class MailSettings:
-    """Who the mails are from, and where their links lead. The URLs hold `{order_id}`."""
+    """Who the mails are from, and where their links lead. The URLs hold `{order_id}`. `shop_name` is what the shop is called, where that is set."""
 
     sender: str
     thread_url: str
+    shop_name: str | None = None
     guest_url: str | None = None
     unsubscribe_url: str | None = None
     reply_to: str | None = None
@@ -56,8 +58,8 @@ class MailSettings:
 
     @property
     def shop(self) -> str:
-        """What the mails call the shop: the sender's name, or else its domain."""
-        return cleaning.one_line(mailbox_in_setting(self.sender).name) or self.domain
+        """What the mails call the shop: its name, else the sender's, or else its domain."""
+        return cleaning.one_line(self.shop_name or mailbox_in_setting(self.sender).name) or self.domain
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,8 @@ class Renderer:
         babel = _babel_locale(locale)
         phrases = LANGUAGES[language_of(locale)]
         links = self._links(mail.recipient, mail.order)
-        views = [self._entry_view(entry, phrases, babel) for entry in entries]
+        sides = self._sides(mail.order, phrases)
+        views = [self._entry_view(entry, phrases, babel, sides) for entry in entries]
         subject = _subject(mail, entries, phrases)
         context = {
             "language": babel.language,
@@ -188,7 +191,7 @@ class Renderer:
             thread_url = settings.guest_url or settings.thread_url
             fragment = f"#{quote(recipient.guest_token, safe='')}"
         unsubscribe = None
-        # Whoever clicked in the shop's mailbox would switch it off for all its people, and no login of theirs could switch it on.
+        # Whoever clicked in the shop's mailbox would switch it off for all of its staff, who choose by the API.
         if settings.unsubscribe_url is not None and recipient.person != SHOP_MAILBOX:
             unsubscribe = f"{settings.unsubscribe_url}?token={quote(recipient.unsubscribe_token, safe='')}"
         return Links(
@@ -197,7 +200,11 @@ class Renderer:
             unsubscribe=unsubscribe,
         )
 
-    def _entry_view(self, entry: Gathered, phrases: Phrases, babel: Locale) -> EntryView:
+    def _sides(self, order: OrderShown, phrases: Phrases) -> Mapping[Side, str]:
+        """What each side is called. Where the shop itself sells, its staff are not beside a seller: they are the shop."""
+        return {**phrases.sides, "shop": self._shop} if order.sold_by == "shop" else phrases.sides
+
+    def _entry_view(self, entry: Gathered, phrases: Phrases, babel: Locale, sides: Mapping[Side, str]) -> EntryView:
         details = []
         if entry.reason is not None:
             details.append((phrases.reason, phrases.reasons[entry.reason]))
@@ -205,7 +212,7 @@ class Renderer:
             details.append((phrases.outcome, phrases.outcomes[entry.outcome]))
         return EntryView(
             author=cleaning.one_line(entry.author_name),
-            side=phrases.sides[entry.author_side],
+            side=sides[entry.author_side],
             side_key=entry.author_side,
             at=_moment(entry.at, babel, self._settings.time_zone),
             step={"text": None, "dispute_opened": phrases.opened, "dispute_closed": phrases.closed}[entry.kind],

@@ -12,7 +12,7 @@ from services.notifier.finished import NotAsGivenError
 from services.notifier.headers import mailbox_in_setting
 from services.notifier.message import compose
 from shared.addresses import AddressError
-from shared.settings import CommonSettings, Port
+from shared.settings import CommonSettings, Port, ShopSettings
 
 DEMO_THREAD_URL = "http://127.0.0.1:8080/pages/orders/{order_id}"
 ORDER_PLACE = "{order_id}"
@@ -25,7 +25,7 @@ def _host_name() -> str:
     return name if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]*", name) else "localhost"
 
 
-class Settings(CommonSettings):
+class Settings(CommonSettings, ShopSettings):
     """The mail server, the links in the mails, and how patient the sender is.
 
     `mail_delay` gathers a burst into one mail (seconds; 0 sends at once). One person gets at most `mail_limit` mails in

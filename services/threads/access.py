@@ -6,7 +6,8 @@ from typing import Final, assert_never, get_args
 
 from shared.callers import Caller
 from shared.errors import not_found, refuse
-from shared.fields import Side
+from shared.fields import Side, SoldBy
+from shared.orders import sold_by
 from shared.queries import Action
 
 EVERY_SIDE: Final[frozenset[Side]] = frozenset(("customer", "seller", "shop"))
@@ -34,7 +35,8 @@ IN_WORDS: Final[Mapping[Action, str]] = {
 class Parties:
     """Between whom an order is. `guest`: the customer has no account yet, so a guest's link opens the thread.
 
-    `version` and `digest` are those of the snapshot which says so, where it was asked for.
+    Where the shop itself sells, `seller_id` is `~shop`, and nobody sees the order as a seller. `version` and `digest` are those of the
+    snapshot which says so, where it was asked for.
     """
 
     order_id: str
@@ -43,6 +45,10 @@ class Parties:
     guest: bool
     version: int | None = None
     digest: str | None = None
+
+    @property
+    def sold_by(self) -> SoldBy:
+        return sold_by(self.seller_id)
 
 
 def side_of(caller: Caller, parties: Parties) -> Side | None:
@@ -53,7 +59,7 @@ def side_of(caller: Caller, parties: Parties) -> Side | None:
         case "guest":
             sees = parties.guest and (caller.order_id, caller.id) == (parties.order_id, parties.customer_id)
         case "seller":
-            sees = caller.seller_id == parties.seller_id
+            sees = parties.sold_by == "seller" and caller.seller_id == parties.seller_id
         case "admin":
             sees = True
         case "service":

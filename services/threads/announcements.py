@@ -65,7 +65,8 @@ class Announcements:
     def addressees(self, entry: Entry, order: OrderForMail, watchers: Sequence[Watcher]) -> list[Addressee]:
         """Everybody whom the entry concerns, before preferences."""
         own = [each for each in watchers if each.order_id == entry.order_id]
-        return addressees(entry, order.parties, watchers=own, administrators=self.administrators)
+        sold_by = order.snapshot.sold_by
+        return addressees(entry, order.parties, sold_by=sold_by, watchers=own, administrators=self.administrators)
 
     def of_entry(self, entry: Entry, parties: Parties, context: MailContext) -> list[Outgoing]:
         """The event of the entry, its redaction if there was one, and the addressed event if there is anybody to mail.
@@ -216,6 +217,7 @@ def _entry_made(entry: Entry, parties: Parties) -> Plain:
         "order_id": entry.order_id,
         "customer_id": parties.customer_id,
         "seller_id": parties.seller_id,
+        "sold_by": parties.sold_by,
         "entry": said,
         "thread": thread,
     }
@@ -230,6 +232,7 @@ def _redaction(entry: Entry, parties: Parties, *, now: datetime) -> list[Outgoin
         order_id=entry.order_id,
         customer_id=parties.customer_id,
         seller_id=parties.seller_id,
+        sold_by=parties.sold_by,
         message_id=entry.id,
         seq=entry.seq,
     )

@@ -139,14 +139,16 @@ def build(settings: Settings) -> FastAPI:
         secret = settings.link_secret.get_secret_value()
         if traces.is_on():
             app.add_middleware(traces.Requests, route=traces.route_of)
-        app.include_router(queries.build_router(database=store, tokens=jwks.tokens(settings), link_secret=secret))
+        tokens = jwks.tokens(settings)
+        app.include_router(queries.build_router(database=store, tokens=tokens, link_secret=secret, shop=settings.shop))
     return app
 
 
 def build_worker(settings: Settings, store: Database, metrics: Metrics) -> Worker:
     amqp_url = settings.amqp_url.get_secret_value()
     publisher = GroupPublisher(amqp_url, name="threads-publish")
-    entries, orders, people, projection = Log(store), Orders(store), People(store), Projection(store)
+    entries, people, projection = Log(store), People(store), Projection(store)
+    orders = Orders(store, shop=settings.shop)
     replies, intake = Replies(publisher), Intake(store)
     announcements = Announcements(
         link_secret=settings.link_secret.get_secret_value(),
@@ -193,7 +195,7 @@ def build_worker(settings: Settings, store: Database, metrics: Metrics) -> Worke
         ),
         sweeper=Sweeper(entries=entries, orders=orders, finisher=finisher, metrics=metrics),
         topology=Topology(amqp_url, service="threads", reads=READS, writes=WRITES),
-        shop_mailbox=ShopMailbox(store, email=settings.admin_email, locale=settings.admin_locale),
+        shop_mailbox=ShopMailbox(store, email=settings.admin_email, locale=settings.admin_locale, name=settings.shop),
         announcements=announcements,
     )
 

@@ -6,6 +6,7 @@ from services.threads import access, answers, views
 from services.threads.entries import read_entry
 from shared.callers import Caller
 from shared.commands import OUTCOME, CommandOutcome
+from shared.contracts.contacts import SHOP_MAILBOX
 from shared.errors import ProblemError, refuse
 from shared.fields import CommandId
 from shared.mongo import Database, Document
@@ -19,13 +20,18 @@ async def find(database: Database, caller: Caller, command_id: CommandId) -> Com
     if entry is not None:
         if await _gave_it(database, caller, entry):
             return answers.of_entry(read_entry(entry))
-    elif outcome is not None and outcome["caller"] in (caller.key, caller.mailbox):
+    elif outcome is not None and outcome["caller"] in _mailboxes(caller):
         return OUTCOME.validate_python(outcome["outcome"])
     raise unknown(command_id)
 
 
 def unknown(command_id: CommandId) -> ProblemError:
     return refuse("not_found", f"There is no command {command_id} of yours here. It may still be on its way.")
+
+
+def _mailboxes(caller: Caller) -> tuple[str, ...]:
+    """Whose commands the caller may give: their own, those about their mailbox, and the staff those about the shop's."""
+    return (caller.key, caller.mailbox, *([SHOP_MAILBOX] if caller.side == "shop" else []))
 
 
 async def _gave_it(database: Database, caller: Caller, entry: Document) -> bool:

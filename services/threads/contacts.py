@@ -11,7 +11,7 @@ from typing import Final, Literal
 import structlog
 from pydantic import ValidationError
 
-from shared.callers import Caller
+from shared.callers import SHOP_SELLER_ID, Caller
 from shared.contracts.contacts import ContactRole, ContactVersion, order_version
 from shared.fields import Locale, OrderId
 from shared.logs import logged
@@ -68,7 +68,7 @@ def since(order: Document, version: ContactVersion) -> list[Contact]:
     found = []
     for role in PARTIES:
         stored = order["snapshot"].get(role)
-        if stored is None or known.get(role, "") < version:
+        if stored is None or stored.get("id") == SHOP_SELLER_ID or known.get(role, "") < version:
             continue
         try:
             found.append(_party(order["_id"], role, known[role], stored))

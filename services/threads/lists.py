@@ -139,26 +139,32 @@ async def page(
     cursor: str | None,
     limit: int,
     sort: ThreadSort | None,
+    shop: str,
 ) -> ThreadPage:
     """A page of a list without a search; one row more than shown tells whether another follows."""
     after = cursors.read(cursor, listing.identity) if cursor is not None else ""
     found = await listing.find(database, after=after, limit=limit + 1)
     shown = found[:limit]
     more = len(found) > limit
-    items = await rows(database, caller, listing.side, shown)
+    items = await rows(database, caller, listing.side, shown, shop=shop)
     if not more:
         return ThreadPage(items=items, next=None)
     following, behind = listing.following(cursors, after=shown[-1][listing.position], limit=limit, sort=sort)
     return ThreadPage(items=items, next=following, cursor=behind)
 
 
-async def rows(database: Database, caller: Caller, side: Side, threads: list[Document]) -> list[ThreadRow]:
-    """The rows of these threads, with what is new for the caller in person: their marks come in one query by id."""
+async def rows(
+    database: Database, caller: Caller, side: Side, threads: list[Document], *, shop: str
+) -> list[ThreadRow]:
+    """The rows of these threads, with what is new for the caller in person: their marks come in one query by id.
+
+    `shop` is what the shop is called.
+    """
     ids = [f"{thread['_id']}|{caller.person}" for thread in threads]
     found = await database["reads"].find({"_id": {"$in": ids}}, {"seq": 1, "own": 1}).to_list() if ids else []
     marks = {mark["_id"]: views.Mark.read(mark) for mark in found}
     return [
-        views.thread_row(thread, caller, side, marks.get(mark_id, views.Mark()))
+        views.thread_row(thread, caller, side, marks.get(mark_id, views.Mark()), shop=shop)
         for thread, mark_id in zip(threads, ids, strict=True)
     ]
 

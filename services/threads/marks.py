@@ -54,6 +54,7 @@ class Marks:
             order_id=order_id,
             customer_id=parties.customer_id,
             seller_id=parties.seller_id,
+            sold_by=parties.sold_by,
             inbox=reader.side,
             person=reader.caller.person,
             up_to_seq=up_to_seq,

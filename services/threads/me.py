@@ -4,6 +4,7 @@ import asyncio
 
 from services.threads import lists, views
 from shared.callers import Caller
+from shared.contracts.contacts import SHOP_MAILBOX
 from shared.errors import refuse
 from shared.mongo import Database
 from shared.queries import Me, OpenDisputes, Preferences, Unread
@@ -35,3 +36,10 @@ async def preferences(database: Database, caller: Caller) -> Preferences:
     if caller.side is None:
         raise refuse("forbidden", "A service gets no mails, and so has no preferences.")
     return views.preferences(await database["preferences"].find_one({"_id": caller.mailbox}))
+
+
+async def shop_preferences(database: Database, caller: Caller) -> Preferences:
+    """What the shop's mailbox gets by mail: its staff may know, and nobody else."""
+    if caller.side != "shop":
+        raise refuse("forbidden", "What the shop's mailbox gets is for its administrators to see and to choose.")
+    return views.preferences(await database["preferences"].find_one({"_id": SHOP_MAILBOX}))

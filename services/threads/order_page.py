@@ -65,8 +65,8 @@ async def find_with(
     return seen, views.Mark.read(next(iter(seen.thread[MARK]), None))
 
 
-async def order(database: Database, caller: Caller, order_id: OrderId) -> OrderView:
-    """The order at one's fingertips."""
+async def order(database: Database, caller: Caller, order_id: OrderId, *, shop: str) -> OrderView:
+    """The order at one's fingertips. `shop` is what the shop is called."""
     snapshot: list[Document] = [{"$match": {"_id": order_id}}, {"$project": {"snapshot": 1}}]
     also = {"snapshots": ("orders", snapshot)}
     can_watch = caller.side in access.ALLOWED["watch"]
@@ -78,7 +78,7 @@ async def order(database: Database, caller: Caller, order_id: OrderId) -> OrderV
     if not stored:
         raise not_found(order_id)
     watching = any(each.get("watching", True) for each in seen.thread["watches"]) if can_watch else None
-    return views.order_view(seen.thread, stored[0]["snapshot"], caller, seen.side, mark, watching=watching)
+    return views.order_view(seen.thread, stored[0]["snapshot"], caller, seen.side, mark, watching=watching, shop=shop)
 
 
 async def dispute(database: Database, caller: Caller, order_id: OrderId) -> DisputeView:

@@ -15,11 +15,12 @@ from services.threads.contacts import Contact
 from services.threads.order_versions import Snapshot
 from services.threads.recent import Recent
 from services.threads.recipients import Addressee, parties_by_mail
+from shared.callers import SHOP_SELLER_ID
 from shared.contracts.contacts import ContactVersion, order_version
 from shared.fields import Moment, OrderId
 from shared.logs import logged
 from shared.mongo import Database, Document
-from shared.orders import OrderSnapshot
+from shared.orders import UNNAMED_SHOP, OrderSnapshot, SoldOrder
 
 log = structlog.get_logger(__name__)
 
@@ -56,16 +57,26 @@ class OrderForMail:
 
     @classmethod
     def of(
-        cls, snapshot: OrderSnapshot, item_count: int, version: ContactVersion, digest: str | None = None
+        cls,
+        snapshot: OrderSnapshot,
+        item_count: int,
+        version: ContactVersion,
+        digest: str | None = None,
+        *,
+        shop: str = UNNAMED_SHOP,
     ) -> "OrderForMail":
-        """What is the same for all its entries is made once. `version` is that of its parties' addresses, `digest` the stored order's."""
-        json = snapshot.model_dump_json(exclude_none=True).encode()
+        """What is the same for all its entries is made once. `version` is that of its parties' addresses, `digest` the stored order's.
+
+        `shop` is what the shop is called.
+        """
+        json = SoldOrder.of(snapshot, shop=shop).model_dump_json(exclude_none=True).encode()
         return cls(snapshot, item_count, json, parties_by_mail(snapshot, version), digest)
 
 
 class Orders:
-    def __init__(self, database: Database) -> None:
-        self._orders = database["orders"]
+    def __init__(self, database: Database, *, shop: str = UNNAMED_SHOP) -> None:
+        """`shop` is what the shop is called, where it sells an order itself."""
+        self._orders, self._shop = database["orders"], shop
         self._for_mail: Recent[OrderId, OrderForMail] = Recent(KEPT_FOR_MAIL)
 
     async def keep(self, snapshot: OrderSnapshot, *, source_time: str | None = None) -> Kept:
@@ -96,7 +107,7 @@ class Orders:
         if "value_digest" not in stored:
             whole = await self._orders.find_one({"_id": stored["_id"]}, {"snapshot": 1})
             try:
-                read = OrderSnapshot.model_validate(whole["snapshot"] if whole is not None else None)
+                read = read_snapshot(whole["snapshot"] if whole is not None else {})
                 stored = stored | {"value_digest": order_versions.content_digest(read)}
             except ValidationError as error:
                 log.error("order_not_readable", order=logged(stored["_id"]), errors=error.error_count())
@@ -142,7 +153,14 @@ class Orders:
         read: dict[OrderId, OrderForMail] = {}
         for document in documents:
             try:
-                read[document["_id"]] = _for_mail(document)
+                snapshot = read_snapshot(document["snapshot"])
+                read[document["_id"]] = OrderForMail.of(
+                    snapshot,
+                    document["item_count"],
+                    contacts.version_of(document),
+                    document["digest"],
+                    shop=self._shop,
+                )
             except ValidationError as error:
                 log.error("order_not_readable", order=logged(document["_id"]), errors=error.error_count())
                 continue
@@ -150,9 +168,12 @@ class Orders:
         return read
 
 
-def _for_mail(document: Document) -> OrderForMail:
-    snapshot = OrderSnapshot.model_validate(document["snapshot"])
-    return OrderForMail.of(snapshot, document["item_count"], contacts.version_of(document), document["digest"])
+def read_snapshot(stored: Document) -> OrderSnapshot:
+    """A stored snapshot. Raises ValidationError. The first release took the gateway's name of the shop for a seller's, and stored it."""
+    seller = stored.get("seller")
+    if isinstance(seller, dict) and seller.get("id") == SHOP_SELLER_ID:
+        return SoldOrder.model_validate(stored).snapshot()
+    return OrderSnapshot.model_validate(stored)
 
 
 def can_be_shown(document: Document) -> bool:
@@ -186,7 +207,7 @@ def document_of(snapshot: OrderSnapshot, source_time: str | None = None) -> Docu
         "digest": order_versions.spelled_digest(snapshot),
         "value_digest": order_versions.content_digest(snapshot),
         "customer_id": snapshot.customer.id,
-        "seller_id": snapshot.seller.id,
+        "seller_id": snapshot.seller_id,
         "guest": snapshot.customer.guest,
         "snapshot": snapshot.model_dump(mode="json", exclude=set(order_versions.BESIDE_THE_CONTENT)),
         **({"source_time": source_time} if source_time is not None else {}),

@@ -14,6 +14,7 @@ from pymongo.errors import BulkWriteError
 
 from services.threads.entries import DUPLICATE_KEY
 from services.threads.thread import SIDES, Entry
+from shared.callers import SHOP_SELLER_ID
 from shared.fields import Side
 from shared.mongo import Database
 from shared.orders import OrderSnapshot
@@ -92,7 +93,7 @@ def order_update(snapshot: OrderSnapshot, source_time: str | None = None) -> lis
         "placed_at": snapshot.placed_at,
         "url": snapshot.url,
         "customer": {"id": snapshot.customer.id, "name": snapshot.customer.name, "guest": snapshot.customer.guest},
-        "seller": {"id": snapshot.seller.id, "name": snapshot.seller.name},
+        "seller": _seller(snapshot),
         "first_item": snapshot.items[0].name if snapshot.items else None,
         "item_count": len(snapshot.items),
         "total": snapshot.total,
@@ -109,6 +110,12 @@ def order_update(snapshot: OrderSnapshot, source_time: str | None = None) -> lis
     stage = _guarded(newer, {"version": snapshot.version, "order": summary})
     stage["$set"]["source_time"] = {"$cond": [newer, source_time or "$$REMOVE", _stored("$source_time")]}
     return [stage, *DERIVED]
+
+
+def _seller(snapshot: OrderSnapshot) -> dict[str, str]:
+    """What the shop is called is a setting, which may change: so its name is not kept here, and is said when it is asked for."""
+    seller = snapshot.seller
+    return {"id": SHOP_SELLER_ID, "name": ""} if seller is None else {"id": seller.id, "name": seller.name}
 
 
 def entries_update(entries: Collection[Entry]) -> list[Stage]:
@@ -173,6 +180,13 @@ def _inbox(side: Side) -> Expression:
     return "shop" if side == "shop" else {"$concat": [f"{side}:", {"$ifNull": [f"$order.{side}.id", ""]}]}
 
 
+def _has_inbox(side: Side, condition: Expression) -> Expression:
+    """Where the shop itself sells, there is no seller's inbox: what is new is in the shop's."""
+    if side != "seller":
+        return condition
+    return {"$and": [{"$ne": ["$order.seller.id", SHOP_SELLER_ID]}, condition]}
+
+
 _TALKED: Final = {"$gt": [{"$ifNull": ["$seq", 0]}, 0]}
 _DISPUTED: Final = {"$eq": ["$after.dispute.state", "open"]}
 
@@ -188,7 +202,7 @@ def _names(*, with_messages: bool) -> Expression:
     if with_messages:
         filters.append(("with_messages", dict.fromkeys(SIDES, _TALKED)))
     each = [
-        {"$cond": [condition, [{"$concat": [_inbox(side), f"/{name}"]}], []]}
+        {"$cond": [_has_inbox(side, condition), [{"$concat": [_inbox(side), f"/{name}"]}], []]}
         for name, conditions in filters
         for side, condition in conditions.items()
     ]

@@ -101,11 +101,12 @@ class Question(APIRoute):
 
 @dataclass(frozen=True)
 class Answers:
-    """The answer to each question. Whose it is is found before anything else is looked at."""
+    """The answer to each question. Whose it is is found before anything else is looked at. `shop` is what the shop is called."""
 
     database: Database
     cursors: Cursors
     tokens: CheckedTokens
+    shop: str
 
     async def orders(self, request: Request) -> Response:
         caller, asked = await self._caller(request), _asked(OrdersAsked, request)
@@ -118,7 +119,7 @@ class Answers:
 
     async def order(self, request: Request) -> Response:
         caller, order_id = await self._caller(request), _in_path(request, "order_id", ORDER_ID)
-        return answer(await order_page.order(self.database, caller, order_id))
+        return answer(await order_page.order(self.database, caller, order_id, shop=self.shop))
 
     async def messages(self, request: Request) -> Response:
         caller, order_id = await self._caller(request), _in_path(request, "order_id", ORDER_ID)
@@ -143,6 +144,9 @@ class Answers:
     async def preferences(self, request: Request) -> Response:
         return answer(await me.preferences(self.database, await self._caller(request)))
 
+    async def shop_preferences(self, request: Request) -> Response:
+        return answer(await me.shop_preferences(self.database, await self._caller(request)))
+
     async def command(self, request: Request) -> Response:
         caller, command_id = await self._caller(request), _in_path(request, "command_id", COMMAND_ID)
         return answer(await command_status.find(self.database, caller, command_id))
@@ -162,7 +166,14 @@ class Answers:
     async def _page(self, caller: Caller, listing: Listing, asked: ListAsked, *, sort: ThreadSort | None) -> Response:
         page = lists.page if asked.q is None else search.page
         found = await page(
-            self.database, caller, listing, cursors=self.cursors, cursor=asked.cursor, limit=asked.limit, sort=sort
+            self.database,
+            caller,
+            listing,
+            cursors=self.cursors,
+            cursor=asked.cursor,
+            limit=asked.limit,
+            sort=sort,
+            shop=self.shop,
         )
         return answer(found, following=found.next)
 
@@ -201,9 +212,9 @@ def answer(found: BaseModel, *, etag: str | None = None, following: str | None =
     return Response(found.model_dump_json(), headers=headers, media_type="application/json")
 
 
-def build_router(*, database: Database, tokens: Tokens, link_secret: str) -> APIRouter:
-    """The routes. `link_secret` is also the root of the cursors' key."""
-    answers = Answers(database, Cursors(link_secret), CheckedTokens(tokens))
+def build_router(*, database: Database, tokens: Tokens, link_secret: str, shop: str) -> APIRouter:
+    """The routes. `link_secret` is also the root of the cursors' key, `shop` is what the shop is called."""
+    answers = Answers(database, Cursors(link_secret), CheckedTokens(tokens), shop)
     router = APIRouter(prefix="/v1", tags=["queries"], route_class=Question)
     routes: list[tuple[str, Callable[..., Awaitable[Response]], type[BaseModel], str]] = [
         ("/orders", answers.orders, ThreadPage, "My account > Orders"),
@@ -214,6 +225,7 @@ def build_router(*, database: Database, tokens: Tokens, link_secret: str) -> API
         ("/orders/{order_id}/intake/{version}", answers.intake, OrderIntake, "What became of a version of an order"),
         ("/me", answers.me, Me, "Who am I, and what is new"),
         ("/me/preferences", answers.preferences, Preferences, "What I get by mail"),
+        ("/shop/preferences", answers.shop_preferences, Preferences, "What the shop's mailbox gets"),
         ("/commands/{command_id}", answers.command, CommandOutcome, "What became of a write"),
     ]
     for path, endpoint, model, summary in routes:

@@ -13,6 +13,7 @@ from uuid6 import uuid7
 
 from services.threads.entries import read_entry
 from services.threads.indexes import INDEXES
+from services.threads.orders import read_snapshot
 from services.threads.projection import InboxMark, Projection
 from services.threads.thread import Entry, State
 from shared.envelope import first_error
@@ -163,7 +164,7 @@ def _why(error: Exception) -> str:
 
 
 def _read_order(document: Document) -> _Order:
-    return _Order(OrderSnapshot.model_validate(document["snapshot"]), document.get("source_time"))
+    return _Order(read_snapshot(document["snapshot"]), document.get("source_time"))
 
 
 async def _orders(database: Database) -> AsyncIterator[list[Document]]:

@@ -1,4 +1,7 @@
-"""Who is mailed about an entry, pure: both parties but its author, watchers, and the administrators' address while there is a dispute."""
+"""Who is mailed about an entry, pure: both parties but its author, watchers, and the administrators' address while there is a dispute.
+
+Where the shop itself sells, the administrators' address is a party's: it gets every entry of the customer's.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -7,7 +10,7 @@ from services.threads.addresses import mailbox
 from services.threads.thread import Entry
 from shared.callers import Caller
 from shared.contracts.contacts import ContactVersion
-from shared.fields import Locale, Side
+from shared.fields import Locale, Side, SoldBy
 from shared.orders import OrderSnapshot
 
 
@@ -54,13 +57,18 @@ def parties_by_mail(order: OrderSnapshot, version: ContactVersion) -> tuple[Addr
 
 
 def addressees(
-    entry: Entry, parties: Iterable[Addressee], *, watchers: Iterable[Watcher], administrators: Addressee | None
+    entry: Entry,
+    parties: Iterable[Addressee],
+    *,
+    sold_by: SoldBy = "seller",
+    watchers: Iterable[Watcher],
+    administrators: Addressee | None,
 ) -> list[Addressee]:
     """Everybody whom the entry concerns and who has an address, before preferences. Imported entries concern nobody any more."""
     if entry.imported or entry.redacted:
         return []
     everybody = [*parties]
-    if administrators is not None and _concerns_administrators(entry):
+    if administrators is not None and (sold_by == "shop" or _concerns_administrators(entry)):
         everybody.append(administrators)
     everybody += [_watcher(each) for each in watchers]
     return [each for each in everybody if not _wrote(entry, each)]
@@ -113,7 +121,7 @@ def _customer(order: OrderSnapshot, version: ContactVersion) -> Addressee | None
 
 def _seller(order: OrderSnapshot, version: ContactVersion) -> Addressee | None:
     seller = order.seller
-    if seller.email is None:
+    if seller is None or seller.email is None:
         return None
     caller = Caller(role="seller", id=seller.id, name=seller.name, seller_id=seller.id)
     return Addressee(caller.mailbox, "seller", seller.name, seller.email, seller.locale, version)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from services.threads import lists
+from services.threads import lists, views
 from services.threads.cursors import Cursors
 from services.threads.lists import Listing
 from shared.callers import Caller
@@ -23,7 +23,7 @@ SEARCH_LIMIT_MS: Final = 2_000
 SEARCHED: Final[dict[str, Any]] = {
     "seq": 1,
     "order.customer.name": 1,
-    "order.seller.name": 1,
+    "order.seller": 1,
     "order.first_item": 1,
     "placed": 1,
     "newest": 1,
@@ -34,9 +34,13 @@ SEARCHED: Final[dict[str, Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Keyword:
-    """What is looked for, taken literally and whatever its case: the beginning of an order number, or a part of all else."""
+    """What is looked for, taken literally and whatever its case: the beginning of an order number, or a part of all else.
+
+    `shop` is what the shop is called: it stands where a seller would.
+    """
 
     text: str
+    shop: str
 
     @property
     def pattern(self) -> str:
@@ -45,7 +49,8 @@ class Keyword:
     def is_on_the_face_of(self, thread: Document) -> bool:
         """Whether the order's number, people or first item show it."""
         order = thread["order"]
-        texts = (order["customer"]["name"], order["seller"]["name"], order["first_item"] or "")
+        seller = views.seller_view(order["seller"], self.shop).name
+        texts = (order["customer"]["name"], seller, order["first_item"] or "")
         begins = str(thread["_id"]).lower().startswith(self.text.lower())
         return begins or any(re.search(self.pattern, text, re.IGNORECASE) for text in texts)
 
@@ -76,16 +81,17 @@ async def page(
     cursor: str | None,
     limit: int,
     sort: ThreadSort | None,
+    shop: str,
 ) -> ThreadPage:
     """A page of what is found: an order of exactly that number at once, then the list from the cursor on."""
-    keyword = Keyword(listing.q or "")
+    keyword = Keyword(listing.q or "", shop)
     exact = await _exactly(database, listing, keyword) if cursor is None else []
     start = cursors.read(cursor, listing.identity) if cursor is not None else ""
     walk = Walk(position=start, wanted=limit - len(exact), found=[])
     while walk.goes_on:
         await _walk_on(database, listing, keyword, walk)
     threads = exact + await _load(database, listing, walk.found)
-    items = await lists.rows(database, caller, listing.side, threads)
+    items = await lists.rows(database, caller, listing.side, threads, shop=shop)
     if walk.ended:
         return ThreadPage(items=items, next=None, searched=walk.searched)
     following, behind = listing.following(cursors, after=walk.position, limit=limit, sort=sort)

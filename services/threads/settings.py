@@ -7,12 +7,12 @@ from pydantic import Field, SecretStr, field_validator
 
 from shared import topology
 from shared.fields import Locale, SendableAddress
-from shared.settings import MAIL_LANGUAGES, CommonSettings, Port, TokenSettings
+from shared.settings import MAIL_LANGUAGES, CommonSettings, Port, ShopSettings, TokenSettings
 
 ROLES = frozenset({"worker", "api"})
 
 
-class Settings(CommonSettings, TokenSettings):
+class Settings(CommonSettings, ShopSettings, TokenSettings):
     """`roles`: `worker` applies commands, `api` answers queries; one process may be both (`worker,api`)."""
 
     http_port: Port = 8081

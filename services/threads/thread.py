@@ -161,6 +161,9 @@ def _close(command: CloseDispute, thread: Thread, digest: str, now: datetime) ->
 def _import(command: ImportMessage, thread: Thread, digest: str, now: datetime) -> Decision:
     if command.data.caller.role != "service":
         raise not_found(thread.parties.order_id)
+    if thread.parties.sold_by == "shop" and command.data.author.side == "seller":
+        wrong = [{"field": "author.side", "message": "must be customer or shop: the shop itself sells this order"}]
+        raise refuse("invalid_request", "An order that the shop itself sells has no seller beside it.", errors=wrong)
     written_at = in_milliseconds(command.data.written_at)
     if written_at > now:
         wrong = [{"field": "written_at", "message": "must not be in the future"}]

@@ -9,10 +9,11 @@ from services.threads import access
 from services.threads.access import Parties
 from services.threads.thread import new_entries
 from shared import queries
-from shared.callers import Caller
+from shared.callers import SHOP_SELLER_ID, Caller
 from shared.commands import MailChoices
 from shared.events import Dispute
-from shared.fields import OrderId, Side
+from shared.fields import OrderId, Side, SoldBy
+from shared.orders import sold_by
 from shared.queries import (
     DisputeView,
     LastEntry,
@@ -112,7 +113,18 @@ def customer_view(customer: Stored, side: Side) -> PartyView:
     )
 
 
-def order_summary(thread: Stored, side: Side) -> OrderSummary:
+def _sold_by(seller: Stored | None) -> SoldBy:
+    return "shop" if seller is None else sold_by(seller["id"])
+
+
+def seller_view(seller: Stored | None, shop: str) -> PartyView:
+    """The seller; where the shop itself sells, `shop` is what it is called."""
+    if seller is None or _sold_by(seller) == "shop":
+        return PartyView(id=SHOP_SELLER_ID, name=shop)
+    return PartyView(id=seller["id"], name=seller["name"])
+
+
+def order_summary(thread: Stored, side: Side, *, shop: str) -> OrderSummary:
     order = thread["order"]
     return OrderSummary(
         order_id=thread["_id"],
@@ -120,7 +132,8 @@ def order_summary(thread: Stored, side: Side) -> OrderSummary:
         placed_at=order["placed_at"],
         url=order["url"],
         customer=customer_view(order["customer"], side),
-        seller=PartyView(id=order["seller"]["id"], name=order["seller"]["name"]),
+        seller=seller_view(order["seller"], shop),
+        sold_by=_sold_by(order["seller"]),
         first_item=order["first_item"],
         item_count=order["item_count"],
         total=order["total"],
@@ -128,7 +141,7 @@ def order_summary(thread: Stored, side: Side) -> OrderSummary:
     )
 
 
-def order_details(thread: Stored, snapshot: Stored, side: Side) -> OrderDetails:
+def order_details(thread: Stored, snapshot: Stored, side: Side, *, shop: str) -> OrderDetails:
     """The whole snapshot as this side sees it: no address, whosever it is. Its date is the projection's, in UTC as in every list."""
     items = snapshot["items"]
     return OrderDetails(
@@ -138,7 +151,8 @@ def order_details(thread: Stored, snapshot: Stored, side: Side) -> OrderDetails:
         placed_at=thread["order"]["placed_at"],
         url=snapshot.get("url"),
         customer=customer_view(snapshot["customer"], side),
-        seller=PartyView(id=snapshot["seller"]["id"], name=snapshot["seller"]["name"]),
+        seller=seller_view(snapshot["seller"], shop),
+        sold_by=_sold_by(snapshot["seller"]),
         first_item=items[0]["name"] if items else None,
         item_count=len(items),
         total=snapshot["total"],
@@ -147,21 +161,21 @@ def order_details(thread: Stored, snapshot: Stored, side: Side) -> OrderDetails:
     )
 
 
-def thread_row(thread: Stored, caller: Caller, side: Side, mark: Mark) -> ThreadRow:
+def thread_row(thread: Stored, caller: Caller, side: Side, mark: Mark, *, shop: str) -> ThreadRow:
     return ThreadRow(
-        order=order_summary(thread, side),
+        order=order_summary(thread, side, shop=shop),
         thread=thread_summary(thread, caller, mark),
         messages=messages_path(thread["_id"]),
     )
 
 
 def order_view(
-    thread: Stored, snapshot: Stored, caller: Caller, side: Side, mark: Mark, *, watching: bool | None
+    thread: Stored, snapshot: Stored, caller: Caller, side: Side, mark: Mark, *, watching: bool | None, shop: str
 ) -> OrderView:
     summary = thread_summary(thread, caller, mark)
     is_open = summary.dispute is not None and summary.dispute.state == "open"
     return OrderView(
-        order=order_details(thread, snapshot, side),
+        order=order_details(thread, snapshot, side, shop=shop),
         thread=summary,
         available_actions=access.available_actions(caller, parties_of(thread), dispute_open=is_open),
         watching=watching,

@@ -42,6 +42,8 @@ unwatchThread          401     403     404     403    404    200      404    403
 getMe                  401     200     200     200    200    200      200    200    200      401
 getPreferences         401     200     200     200    200    200      403    200    200      401
 setPreferences         401     200     200     200    200    200      403    200    200      401
+getShopPreferences     401     403     403     403    403    200      403    403    403      401
+setShopPreferences     401     403     403     403    403    200      403    403    403      401
 getCommand             401     200     404     404    404    404      404    200    404      401
 listen                 401     200     200     200    200    200      403    200    200      401
 openGuestSession       201     201     201     201    201    201      201    201    201      201
@@ -50,6 +52,30 @@ unsubscribe            200     200     200     200    200    200      200    200
 livez_livez_get        200     200     200     200    200    200      200    200    200      200
 readyz_readyz_get      200     200     200     200    200    200      200    200    200      200
 metrics_metrics_get    200     200     200     200    200    200      200    200    200      200
+"""
+
+# The same of an order without a seller, which the shop itself sells: its staff answer, and for every seller it does not exist. Every
+# operation that is about an order, or whose answer may have it.
+OF_THE_SHOP: Final = """
+                     nobody  customer  other  seller  other  admin  service  guest  other  expired
+listOrders             401     200+    200-    200-   200-   200+     403    200+   200-     401
+getOrder               401     200     404     404    404    200      404    200    404      401
+putOrder               401     403     403     403    403    403      200    403    403      401
+getOrderIntake         401     403     403     403    403    403      200    403    403      401
+listThreads            401     200+    200-    200-   200-   200+     403    200+   200-     401
+listMessages           401     200     404     404    404    200      404    200    404      401
+postMessage            401     201     404     404    404    201      404    201    404      401
+importMessage          401     403     403     403    403    403      201    403    403      401
+redactMessage          401     403     404     404    404    200      404    403    404      401
+getDispute             401     200     404     404    404    200      404    200    404      401
+openDispute            401     201     404     404    404    201      404    201    404      401
+closeDispute           401     200     404     404    404    200      404    200    404      401
+markRead               401     200     404     404    404    200      404    200    404      401
+markThreadsRead        401     200+    200-    200-   200-   200+     403    200+   200-     401
+watchThread            401     403     404     404    404    200      404    403    404      401
+unwatchThread          401     403     404     404    404    200      404    403    404      401
+getCommand             401     200     404     404    404    404      404    200    404      401
+openGuestSession       201     201     201     201    201    201      201    201    201      201
 """
 
 # What must be there before the operation can succeed for whoever may do it.
@@ -79,8 +105,8 @@ class Cell:
         return self.order.order_id
 
 
-def _expected() -> dict[str, dict[str, str]]:
-    lines = [line.split() for line in EXPECTED.strip().splitlines()[1:]]
+def _expected(table: str = EXPECTED) -> dict[str, dict[str, str]]:
+    lines = [line.split() for line in table.strip().splitlines()[1:]]
     return {name: dict(zip(COLUMNS, statuses, strict=True)) for name, *statuses in lines}
 
 
@@ -99,13 +125,15 @@ def _example(operation: Mapping[str, Any]) -> Any:
 
 def _cells(operations: list[Operation]) -> list[Cell]:
     """One for each operation and person, each with an order of its own, so that none sees what another has done."""
-    expected = _expected()
     cells = []
-    for operation in operations:
-        for number, person in enumerate(COLUMNS):
-            order_id = f"{operation.name}.{number}"
-            order = order_of_guest(order_id) if "guest" in person else order_of(order_id)
-            cells.append(Cell(operation, person, expected[operation.name][person], order))
+    for sold_by, expected in (("seller", _expected()), ("shop", _expected(OF_THE_SHOP))):
+        for operation in operations:
+            for number, person in enumerate(COLUMNS if operation.name in expected else ()):
+                order_id = f"{operation.name}.{sold_by}.{number}"
+                order = order_of_guest(order_id) if "guest" in person else order_of(order_id)
+                if sold_by == "shop":
+                    order = order.model_copy(update={"seller": None})
+                cells.append(Cell(operation, person, expected[operation.name][person], order))
     return cells
 
 
@@ -216,6 +244,9 @@ async def _document(clients: Clients) -> dict[str, Any]:
 async def test_every_operation_has_a_row_and_every_row_an_operation(api: Clients) -> None:
     names = [operation.name for operation in _operations(await _document(api))]
     assert sorted(names) == sorted(_expected())
+    of_orders = {operation.name for operation in _operations(await _document(api)) if "{order_id}" in operation.path}
+    in_answers = {name for name, cells in _expected().items() if any(len(cell) > 3 for cell in cells.values())}
+    assert _expected(OF_THE_SHOP).keys() == of_orders | in_answers | {"getCommand", "openGuestSession"}
 
 
 async def test_nobody_can_do_what_the_table_does_not_let_them(
@@ -227,11 +258,11 @@ async def test_nobody_can_do_what_the_table_does_not_let_them(
         matrix = Matrix(api, people, live, shop.gateway_url)
         outcomes = await asyncio.gather(*(matrix.outcome(cell) for cell in cells))
     wrong = [
-        f"{cell.operation.name}, {cell.person}: {outcome}, not {cell.expected}"
+        f"{cell.operation.name}, {cell.person}, order of the {cell.order.sold_by}: {outcome}, not {cell.expected}"
         for cell, outcome in zip(cells, outcomes, strict=True)
         if outcome != cell.expected
     ]
     with capsys.disabled():
         print(f"\npermissions: {len(cells)} cells, {len(wrong)} wrong")
-    assert len(cells) == len(_expected()) * len(COLUMNS)
+    assert len(cells) == (len(_expected()) + len(_expected(OF_THE_SHOP))) * len(COLUMNS)
     assert wrong == []

@@ -146,7 +146,7 @@ class Office:
 
     async def look(self, caller: Caller, order_id: str) -> Seen:
         order, badges, (items, first_new) = await asyncio.gather(
-            order_page.order(self.store, caller, order_id),
+            order_page.order(self.store, caller, order_id, shop="Shop"),
             me.me(self.store, caller),
             self._whole_history(caller, order_id),
         )

@@ -17,7 +17,7 @@ from services.gateway.results import OrderDecided
 from services.gateway.routes.paths import OrderIdInPath, OrderVersionInPath
 from services.gateway.writes import WriteRequest
 from shared.errors import FieldError
-from shared.orders import OrderSnapshot
+from shared.orders import OrderSnapshot, SoldOrder
 from shared.queries import OrderIntake, OrderView, ThreadPage
 
 router = APIRouter(prefix="/v1/orders", tags=["orders"], dependencies=[Depends(only_known)])
@@ -86,7 +86,7 @@ async def put_order(
     access.service(write.caller)
     if snapshot.order_id != order_id:
         raise invalid_fields([FieldError(field="order_id", message="must be the order number in the path")])
-    return await parts.commands.answer_order(snapshot, write)
+    return await parts.commands.answer_order(SoldOrder.of(snapshot, shop=parts.settings.shop), write)
 
 
 @router.get(

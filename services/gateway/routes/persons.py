@@ -14,6 +14,7 @@ from services.gateway.requests import ChosenPreferences
 from services.gateway.routes.paths import CommandIdInPath
 from services.gateway.writes import WriteRequest
 from shared.commands import CommandOutcome, PreferencesToSet, SetPreferences
+from shared.contracts.contacts import SHOP_MAILBOX
 from shared.errors import refuse
 from shared.queries import Me, Preferences
 
@@ -56,14 +57,46 @@ async def set_preferences(
     write: WriteRequest, parts: TheParts, chosen: Annotated[ChosenPreferences, json_body(ChosenPreferences)]
 ) -> Response:
     """What is left out stays as it is; `"locale": null` goes back to the order's language. A seller's logins share one mailbox."""
-    asked = PreferencesToSet(
-        person=access.with_inbox(write.caller).mailbox,
+    asked = _chosen(access.with_inbox(write.caller).mailbox, chosen)
+    return await parts.commands.answer(SetPreferences(**write.heading("preferences.set"), data=asked), write)
+
+
+@router.get(
+    "/shop/preferences",
+    operation_id="getShopPreferences",
+    summary="What the shop's mailbox gets by mail (administrators)",
+    response_model=Preferences,
+    responses=described.question(of_order=False),
+)
+async def get_shop_preferences(_caller: SignedInCaller, token: BearerToken, parts: TheParts) -> Response:
+    return await parts.threads.ask("/v1/shop/preferences", token)
+
+
+@router.put(
+    "/shop/preferences",
+    operation_id="setShopPreferences",
+    summary="Choose what the shop's mailbox gets, and in which language (administrators)",
+    response_model=Preferences,
+    responses=described.write(done={200: Preferences}),
+    openapi_extra=described.takes(ChosenPreferences, EXAMPLE),
+)
+async def set_shop_preferences(
+    write: WriteRequest, parts: TheParts, chosen: Annotated[ChosenPreferences, json_body(ChosenPreferences)]
+) -> Response:
+    """The one mailbox (ADMIN_EMAIL) of all the shop's staff; `/v1/me/preferences` is about the threads that you watch yourself."""
+    access.staff(write.caller)
+    asked = _chosen(SHOP_MAILBOX, chosen)
+    return await parts.commands.answer(SetPreferences(**write.heading("shop_preferences.set"), data=asked), write)
+
+
+def _chosen(person: str, chosen: ChosenPreferences) -> PreferencesToSet:
+    return PreferencesToSet(
+        person=person,
         messages=chosen.mails.messages,
         disputes=chosen.mails.disputes,
         locale=chosen.locale,
         forget_locale="locale" in chosen.model_fields_set and chosen.locale is None,
     )
-    return await parts.commands.answer(SetPreferences(**write.heading("preferences.set"), data=asked), write)
 
 
 @router.get(

@@ -41,11 +41,13 @@ def _of_orders() -> Iterator[Case]:
         told = content if place == "order_id" else {**content, "order_id": f"order-{number}"}
         event = order_event(OrderSnapshot.model_validate_json(json.dumps(told), strict=True), source="shop", now=NOW)
         order = ORDER_EVENT.validate_json(event.model_dump_json(exclude_none=True)).data
-        yield Case(f"{place} of {order.order_id}", order, (post("Hello", by=_seller(order), order_id=order.order_id),))
+        yield Case(
+            f"{place} of {order.order_id}", order, (post("Hello", by=_who_sells(order), order_id=order.order_id),)
+        )
 
 
-def _seller(order: OrderSnapshot) -> Caller:
-    return SELLER.model_copy(update={"seller_id": order.seller.id})
+def _who_sells(order: OrderSnapshot) -> Caller:
+    return ADMIN if order.seller is None else SELLER.model_copy(update={"seller_id": order.seller.id})
 
 
 def _of_command(command: EntryCommand) -> Iterator[Case]:

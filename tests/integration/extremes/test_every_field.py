@@ -139,7 +139,7 @@ async def test_each_order_and_its_history_are_shown(written: Written) -> None:
         history = (await client.get(f"{path}/messages")).json["items"]
         wanted = said.model_dump(mode="json", include=SHOWN)
         assert {name: shown[name] for name in wanted} == wanted, case.name
-        assert (shown["customer"]["name"], shown["seller"]["id"]) == (said.customer.name, said.seller.id), case.name
+        assert (shown["customer"]["name"], shown["seller"]["id"]) == (said.customer.name, said.seller_id), case.name
         assert [each["text"] for each in history if each["id"] == entry.id] == [entry.text], case.name
         assert listed[said.order_id]["order"]["placed_at"] == talks[said.order_id]["order"]["placed_at"], case.name
 

@@ -25,7 +25,7 @@ def application(database: Database) -> FastAPI:
     """The query API alone, as the service mounts it."""
     tokens = Tokens([Trust("shop", ("parley",), DemoKeys(SECRET))], link_secret=LINK_SECRET)
     app = FastAPI()
-    app.include_router(build_router(database=database, tokens=tokens, link_secret=LINK_SECRET))
+    app.include_router(build_router(database=database, tokens=tokens, link_secret=LINK_SECRET, shop="Lamp House"))
     install_problem_handlers(app)
     return app
 

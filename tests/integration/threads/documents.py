@@ -98,7 +98,7 @@ class Shop:
 
     async def place(self, order: OrderSnapshot) -> None:
         """Places or updates an order."""
-        parties = Parties(order.order_id, order.customer.id, order.seller.id, order.customer.guest)
+        parties = Parties(order.order_id, order.customer.id, order.seller_id, order.customer.guest)
         known = self.threads.get(order.order_id, Thread(parties, certain=True))
         self.threads[order.order_id] = replace(known, parties=parties)
         await Orders(self.database).keep(order)

@@ -196,7 +196,7 @@ async def test_the_shops_own_mailbox_is_told_at_each_start(parley: Parley, wire:
 
 
 async def test_where_there_never_was_a_mailbox_of_the_shop_nothing_is_told(store: Database) -> None:
-    assert await ShopMailbox(store, email=None, locale="en").settle() == (None, None)
+    assert await ShopMailbox(store, email=None, locale="en", name="Shop").settle() == (None, None)
     assert await store["mailboxes"].find_one() is None
 
 

@@ -8,7 +8,7 @@ from services.notifier.contents import Gathered, Mail, gathered, order_shown
 from shared.callers import Author
 from shared.events import AddressedEntry, Dispute, EntryAddressed, Recipient, Said, ThreadState
 from shared.fields import DisputeOutcome, DisputeReason, EntryKind, Locale, Side
-from shared.orders import Customer, Item, OrderSnapshot, Seller
+from shared.orders import Customer, Item, OrderSnapshot, Seller, SoldOrder
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 _numbers = itertools.count(1)
@@ -81,7 +81,8 @@ def event(
     outcome: DisputeOutcome = "refunded",
 ) -> EntryAddressed:
     """An entry by the seller to the customer, unless it is said otherwise."""
-    writer, snapshot, entry_id = Author(side=side, person=f"{side}:1", name=author), about or order(), command_id()
+    snapshot = SoldOrder.of(about or order(), shop="Demo Shop")
+    writer, entry_id = Author(side=side, person=f"{side}:1", name=author), command_id()
     at = NOON + timedelta(minutes=seq)
     said = Said(
         id=entry_id,
@@ -102,6 +103,7 @@ def event(
             order_id=snapshot.order_id,
             customer_id=snapshot.customer.id,
             seller_id=snapshot.seller.id,
+            sold_by=snapshot.sold_by,
             entry=said,
             thread=ThreadState(seq=seq, entries_by_side={"seller": seq}, dispute=dispute),
             order=snapshot,

@@ -174,6 +174,31 @@ def test_an_order_number_is_quoted_in_links() -> None:
     assert "https://shop.example/threads/A%3A1~2" in html
 
 
+@pytest.mark.parametrize("locale", sorted(LANGUAGES))
+def test_where_the_shop_itself_sells_its_name_stands_where_seller_would(locale: str) -> None:
+    answer = event("It left us today.", side="shop", author="Grace", about=order(seller=None))
+    by = renderer(shop_name="Lamp House")
+    message = read(mail(answer), locale=locale, by=by)
+    words = LANGUAGES[locale].sides
+    assert "Grace (Lamp House), " in part(message, "plain")
+    assert "&middot; Lamp House</span>" in part(message, "html")
+    said = part(message, "plain") + part(message, "html")
+    assert not any(
+        f"Grace ({words[side]})" in said or f"&middot; {words[side]}<" in said for side in ("seller", "shop")
+    )
+
+
+def test_beside_a_seller_the_shops_staff_are_the_shops() -> None:
+    answer = event("We look into it.", side="shop", author="Grace")
+    assert "Grace (Shop), " in part(read(mail(answer)), "plain")
+
+
+def test_the_shop_is_called_as_its_setting_says_else_as_the_sender() -> None:
+    named, unnamed = renderer(shop_name="Lamp House"), renderer()
+    assert part(read(mail(event()), by=named), "plain").splitlines()[-6:].count("Lamp House") == 1
+    assert part(read(mail(event()), by=unnamed), "plain").splitlines()[-6:].count("The Shop") == 1
+
+
 def test_reply_to_is_a_setting() -> None:
     assert read(mail())["Reply-To"] is None
     assert read(mail(), by=renderer(reply_to="Desk <desk@shop.example>"))["Reply-To"] == "Desk <desk@shop.example>"

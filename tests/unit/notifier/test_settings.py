@@ -49,6 +49,26 @@ def test_a_demo_needs_no_thread_url(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
+    ("shop_name", "mail_from", "called"),
+    [
+        ("Lamp House", "The Shop <orders@shop.example>", "Lamp House"),
+        (None, "The Shop <orders@shop.example>", "The Shop"),
+        ("", "orders@shop.example", "shop.example"),
+    ],
+)
+def test_the_shops_name_is_its_setting_else_the_senders(
+    monkeypatch: pytest.MonkeyPatch, shop_name: str | None, mail_from: str, called: str
+) -> None:
+    assert load(monkeypatch, SHOP_NAME=shop_name, MAIL_FROM=mail_from).shop == called
+
+
+def test_a_shops_name_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        load(monkeypatch, SHOP_NAME="Lamp\nHouse")
+    assert "SHOP_NAME" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("name", "value"),
     [
         ("THREAD_URL", None),

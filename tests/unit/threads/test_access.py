@@ -6,12 +6,13 @@ import pytest
 
 from services.threads import access
 from services.threads.access import Parties
-from shared.callers import Caller
+from shared.callers import SHOP_SELLER_ID, Caller
 from shared.errors import ProblemError
 from shared.fields import Side
 from shared.queries import Action
 
 ORDER = Parties(order_id="1042", customer_id="c-1", seller_id="s-1", guest=False)
+SHOPS_ORDER = Parties(order_id="1042", customer_id="c-1", seller_id=SHOP_SELLER_ID, guest=False)
 GUEST_ORDER = Parties(order_id="1043", customer_id="g-1", seller_id="s-1", guest=True)
 
 CUSTOMER = Caller(role="customer", id="c-1", name="Carla")
@@ -19,6 +20,7 @@ OTHER_CUSTOMER = Caller(role="customer", id="c-2", name="Cem")
 SELLER = Caller(role="seller", id="anna", name="Anna", seller_id="s-1")
 SAME_SELLERS_OTHER_LOGIN = Caller(role="seller", id="bert", name="Bert", seller_id="s-1")
 OTHER_SELLER = Caller(role="seller", id="anna", name="Anna", seller_id="s-2")
+SELLER_WHO_SAYS_TO_BE_THE_SHOP = Caller(role="seller", id="anna", name="Anna", seller_id=SHOP_SELLER_ID)
 SELLER_WITHOUT_ID = Caller(role="seller", id="s-1", name="Anna")
 ADMIN = Caller(role="admin", id="root", name="Root")
 SERVICE = Caller(role="service", id="erp", name="ERP")
@@ -40,6 +42,13 @@ MAY: list[tuple[Caller, Parties, Side | None, set[str]]] = [
     (GUEST_OF_ANOTHER_ORDER, GUEST_ORDER, None, set()),
     (OTHER_GUEST, GUEST_ORDER, None, set()),
     (CUSTOMER, GUEST_ORDER, None, set()),
+    (CUSTOMER, SHOPS_ORDER, "customer", PARTY_ACTIONS),
+    (OTHER_CUSTOMER, SHOPS_ORDER, None, set()),
+    (SELLER, SHOPS_ORDER, None, set()),
+    (SELLER_WHO_SAYS_TO_BE_THE_SHOP, SHOPS_ORDER, None, set()),
+    (SELLER_WITHOUT_ID, SHOPS_ORDER, None, set()),
+    (ADMIN, SHOPS_ORDER, "shop", PARTY_ACTIONS | {"redact", "watch"}),
+    (SERVICE, SHOPS_ORDER, None, set()),
 ]
 
 

@@ -1,5 +1,6 @@
 """The messages about an entry are written as plain JSON; they must be what the contracts say, to the last field."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import orjson
@@ -9,8 +10,10 @@ from pydantic import TypeAdapter
 from services.threads.addresses import AddressKeys
 from services.threads.announcements import Announcements, MailContext
 from services.threads.orders import OrderForMail
+from services.threads.recipients import Addressee
 from services.threads.thread import Entry, EntryCommand, Made, decide
 from shared import topology
+from shared.callers import SHOP_SELLER_ID
 from shared.contracts.contacts import order_version
 from shared.events import EVENT, NOTIFICATION, Event, Notification
 from shared.orders import Customer, OrderSnapshot
@@ -61,6 +64,22 @@ def test_what_is_published_about_an_entry_is_what_the_contracts_say(entry: Entry
     messages = _messages(entry, snapshot())
     _assert_exact(EVENT, messages[topology.EVENTS])
     _assert_exact(NOTIFICATION, messages[topology.NOTIFICATIONS])
+
+
+def test_an_order_that_the_shop_itself_sells_is_announced_with_the_shop_as_its_seller() -> None:
+    mailbox = Addressee("shop", "shop", "Lamp House", "service@shop.example", "de", order_version(1))
+    announcements = Announcements(link_secret=SECRET, address_keys=AddressKeys(SECRET), administrators=mailbox)
+    order = snapshot(seller=None)
+    parties = replace(PARTIES, seller_id=SHOP_SELLER_ID)
+    context = MailContext({order.order_id: OrderForMail.of(order, 7, order_version(1), shop="Lamp House")}, [], {})
+    [event, addressed] = announcements.of_entry(_entries()[0], parties, context)
+    _assert_exact(EVENT, event.body)
+    _assert_exact(NOTIFICATION, addressed.body)
+    said = orjson.loads(addressed.body)["data"]
+    assert (said["seller_id"], said["sold_by"]) == ("~shop", "shop")
+    assert said["order"]["seller"] == {"id": "~shop", "name": "Lamp House", "locale": "en"}
+    [recipient] = said["recipients"]
+    assert (recipient["person"], recipient["inbox"], recipient["locale"]) == ("shop", "shop", "de")
 
 
 def test_a_guest_is_addressed_with_a_token_for_the_thread() -> None:

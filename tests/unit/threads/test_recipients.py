@@ -58,8 +58,31 @@ def test_administrators_are_mailed_from_the_opening_of_a_dispute_to_its_end() ->
     assert ["shop" in _persons(entry) for entry in entries] == [False, True, True, True, False]
 
 
+def test_where_the_shop_itself_sells_its_mailbox_gets_all_that_the_customer_writes_and_nothing_of_its_own_side() -> (
+    None
+):
+    entries = _entries(post("question"), post("answer", by=ADMIN), open_dispute(), close_dispute(by=ADMIN))
+    told = [
+        addressees(
+            entry,
+            parties_by_mail(snapshot(seller=None), "0"),
+            sold_by="shop",
+            watchers=[WATCHER],
+            administrators=ADMINISTRATORS,
+        )
+        for entry in entries
+    ]
+    assert [[each.person for each in people] for people in told] == [
+        ["shop", "admin:a-1"],
+        ["customer:c-7"],
+        ["shop", "admin:a-1"],
+        ["customer:c-7"],
+    ]
+
+
 def test_a_person_without_an_address_is_not_mailed() -> None:
     order = snapshot()
+    assert order.seller is not None
     silent = order.model_copy(update={"seller": order.seller.model_copy(update={"email": None})})
     [entry] = _entries(post("question"))
     assert addressees(entry, parties_by_mail(silent, "0"), watchers=[], administrators=None) == []

@@ -1,6 +1,7 @@
 """What a command makes of a thread, decided without any server."""
 
 import itertools
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,9 +9,10 @@ import pytest
 from services.threads.access import Parties
 from services.threads.dispute import TABLE, Effect
 from services.threads.thread import AlreadySo, Made, State, Thread, decide, new_entries
-from shared.callers import Author, Caller
+from shared.callers import SHOP_SELLER_ID, Author, Caller
 from shared.commands import ImportMessage, MessageToImport
 from shared.errors import ProblemError
+from shared.fields import Side
 from shared.queries import dispute_etag
 from tests.made import ADMIN, CUSTOMER, OTHER_CUSTOMER, SELLER, close_dispute, new_id, open_dispute, post
 
@@ -101,11 +103,30 @@ def test_the_thread_of_an_unknown_order_exists_for_nobody() -> None:
         assert decision.problem.status == 404
 
 
-def _import(text: str) -> ImportMessage:
-    author = Author(side="seller", person="seller:old", name="Old")
+def _import(text: str, *, side: Side = "seller") -> ImportMessage:
+    author = Author(side=side, person=f"{side}:old", name="Old")
     written_at = datetime(2020, 1, 1, tzinfo=UTC)
     data = MessageToImport(order_id="1042", caller=SERVICE, author=author, text=text, written_at=written_at)
     return ImportMessage(id=new_id(), stamp=post("x").stamp, time=NOW, data=data)
+
+
+def test_an_order_that_the_shop_itself_sells_takes_no_old_message_of_a_seller() -> None:
+    thread = Thread(replace(PARTIES, seller_id=SHOP_SELLER_ID), certain=True)
+    refused = decide(_import("old"), thread, digest="d", now=NOW)
+    assert isinstance(refused, ProblemError)
+    assert refused.problem.errors is not None
+    assert (refused.problem.status, refused.problem.errors[0].field) == (422, "author.side")
+    assert _after(thread, _import("of the customer", side="customer"), _import("of the shop", side="shop")).seq == 2
+
+
+def test_the_shops_staff_answer_as_the_seller_would() -> None:
+    waiting = _after(Thread(replace(PARTIES, seller_id=SHOP_SELLER_ID), certain=True), post("where is it?"))
+    answered = _after(waiting, post("on its way", by=ADMIN))
+    assert (waiting.state.waiting_since, answered.state.waiting_since) == (NOW, None)
+    assert answered.state.by_side == {"customer": 1, "seller": 0, "shop": 1}
+    closed = _after(answered, open_dispute(), close_dispute(by=ADMIN))
+    assert closed.state.dispute is not None
+    assert closed.state.dispute.state == "closed"
 
 
 def test_an_imported_history_is_new_for_nobody_and_comes_first() -> None:

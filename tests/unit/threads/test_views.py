@@ -8,6 +8,7 @@ import pytest
 from services.threads import views
 from services.threads.views import Mark
 from shared.callers import Caller
+from shared.queries import PartyView
 
 NOW = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
 CUSTOMER = Caller(role="customer", id="c-1", name="Carla")
@@ -117,7 +118,7 @@ def test_an_own_message_is_mine_and_never_new_but_a_colleagues_is() -> None:
 def test_a_row_counts_for_the_inbox_and_for_the_person() -> None:
     stored = thread(persons={"customer": 2, "seller:anna": 2, "seller:bert": 1})
 
-    row = views.thread_row(stored, BERT, "seller", Mark(seq=2, own=0))
+    row = views.thread_row(stored, BERT, "seller", Mark(seq=2, own=0), shop="Shop")
 
     assert (row.thread.unread, row.thread.new_for_me) == (3, 2)
     assert row.thread.active_at == NOW
@@ -127,7 +128,7 @@ def test_a_row_counts_for_the_inbox_and_for_the_person() -> None:
 def test_an_order_that_nobody_has_written_about_is_an_empty_thread() -> None:
     stored = {"_id": "1042", "order": order(), "unread": {"customer": 0, "seller": 0, "shop": 0}}
 
-    row = views.thread_row(stored, CUSTOMER, "customer", Mark())
+    row = views.thread_row(stored, CUSTOMER, "customer", Mark(), shop="Shop")
 
     assert (row.thread.last_seq, row.thread.unread, row.thread.new_for_me) == (0, 0, 0)
     assert (row.thread.last, row.thread.dispute, row.thread.waiting_since) == (None, None, None)
@@ -137,7 +138,7 @@ def test_an_order_that_nobody_has_written_about_is_an_empty_thread() -> None:
 def test_a_seller_sees_the_customers_name_but_not_their_id(caller: Caller, shown: str | None) -> None:
     assert caller.side is not None
 
-    summary = views.order_summary(thread(persons={}), caller.side)
+    summary = views.order_summary(thread(persons={}), caller.side, shop="Shop")
 
     assert (summary.customer.id, summary.customer.name) == (shown, "Carla")
 
@@ -154,10 +155,24 @@ def test_no_address_and_no_login_of_anybody_is_shown(caller: Caller) -> None:
     }
     assert caller.side is not None
 
-    view = views.order_view(thread(persons={"seller:anna": 1}), snapshot, caller, caller.side, Mark(), watching=None)
+    view = views.order_view(
+        thread(persons={"seller:anna": 1}), snapshot, caller, caller.side, Mark(), watching=None, shop="Shop"
+    )
 
     assert "@" not in view.model_dump_json()
     assert "seller:anna" not in view.model_dump_json()
+
+
+@pytest.mark.parametrize("caller", [CUSTOMER, ADMIN])
+def test_where_the_shop_itself_sells_it_is_called_by_its_name(caller: Caller) -> None:
+    stored = thread(persons={}, order={**order(), "seller": {"id": "~shop", "name": ""}})
+    for seller in (None, {"id": "~shop", "name": "What it was called before"}):
+        snapshot = {**order(), "order_id": "1042", "version": 3, "customer": order()["customer"], "seller": seller}
+        assert caller.side is not None
+        details = views.order_details(stored, {**snapshot, "items": []}, caller.side, shop="Lamp House")
+        assert (details.seller, details.sold_by) == (PartyView(id="~shop", name="Lamp House"), "shop")
+    summary = views.order_summary(stored, "customer", shop="Lamp House")
+    assert (summary.seller, summary.sold_by) == (PartyView(id="~shop", name="Lamp House"), "shop")
 
 
 def test_a_disputes_view_has_the_etag_that_if_match_takes_and_shows_no_logins() -> None:
