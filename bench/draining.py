@@ -118,6 +118,7 @@ class Place:
             "TOKEN_ISSUER": "bench",
             "TOKEN_DEMO_SECRET": CREDENTIALS.token_secret,
             "LINK_SECRET": CREDENTIALS.link_secret,
+            "ADDRESS_KEY": CREDENTIALS.address_key,
         }
 
 

@@ -7,6 +7,7 @@ import unicodedata
 from functools import lru_cache
 from typing import Final
 
+from shared import addresses
 from shared.contracts.keys import MAIN_SHOP, SHOP_SEPARATOR
 
 KEPT: Final = 10_000
@@ -15,8 +16,15 @@ KEY_BYTES: Final = 16
 
 
 def mailbox(address: str) -> str:
-    """The address as one mailbox is always spelled: no carrier tells two mailboxes apart by capitals, or by how an accent is coded."""
-    return unicodedata.normalize("NFC", address).lower()
+    """The address as one mailbox is always spelled, as it is sent: no carrier tells two mailboxes apart by capitals, or by how an accent is coded.
+
+    One that cannot be sent to, from before addresses were looked at so, is spelled as it is.
+    """
+    normalized = unicodedata.normalize("NFC", address)
+    try:
+        return addresses.sendable(normalized).lower()
+    except addresses.AddressError:
+        return normalized.lower()
 
 
 class AddressKeys:

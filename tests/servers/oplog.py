@@ -36,6 +36,14 @@ async def writes(client: AsyncMongoClient[Document], database: str) -> list[Writ
 def _after(before: Document, entry: Document) -> Document:
     if entry["op"] == "i" or "_id" in entry["o"]:
         return dict(entry["o"])
-    difference: Document = entry["o"]["diff"]
+    return _changed(before, entry["o"]["diff"])
+
+
+def _changed(before: Document, difference: Document) -> Document:
+    """`u`, `i`, `d` are fields that were set, made and deleted; `sNAME` is a difference within one. Of lists the old state stays."""
     kept = {name: value for name, value in before.items() if name not in difference.get("d", {})}
-    return {**kept, **difference.get("u", {}), **difference.get("i", {})}
+    after: Document = {**kept, **difference.get("u", {}), **difference.get("i", {})}
+    for name, within in difference.items():
+        if name.startswith("s") and not within.get("a"):
+            after[name[1:]] = _changed(after.get(name[1:], {}), within)
+    return after
