@@ -10,8 +10,10 @@ from typing import Any, Final
 
 from services.threads import lists, views
 from services.threads.cursors import Cursors
+from services.threads.folding import fold
 from services.threads.lists import Listing
 from shared.callers import Caller
+from shared.fields import OrderId
 from shared.mongo import Database, Document
 from shared.queries import ThreadPage, ThreadSort
 
@@ -19,6 +21,8 @@ MAX_THREADS: Final = 500
 MAX_ENTRIES: Final = 20_000
 CHUNK_THREADS: Final = 100
 SEARCH_LIMIT_MS: Final = 2_000
+BEYOND_ASCII: Final = r"[^\x00-\x7f]"
+TEXTS_IN_A_BATCH: Final = 200
 
 SEARCHED: Final[dict[str, Any]] = {
     "seq": 1,
@@ -33,26 +37,35 @@ SEARCHED: Final[dict[str, Any]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Keyword:
-    """What is looked for, taken literally and whatever its case: the beginning of an order number, or a part of all else.
+class Keywords:
+    """What is looked for, taken literally and folded: every word, in any order, each the beginning of an order number or a part of all else.
 
     `shop` is what the shop is called: it stands where a seller would.
     """
 
-    text: str
+    number: str
     shop: str
+    words: frozenset[str]
 
-    @property
-    def pattern(self) -> str:
-        return re.escape(self.text)
+    @classmethod
+    def of(cls, text: str, *, shop: str) -> "Keywords":
+        """People write order numbers as `#1042`, too."""
+        return cls(
+            number=text.strip().removeprefix("#"), shop=shop, words=frozenset(map(_without_sign, fold(text).split()))
+        )
 
-    def is_on_the_face_of(self, thread: Document) -> bool:
-        """Whether the order's number, people or first item show it."""
-        order = thread["order"]
+    def missing_on_the_face_of(self, thread: Document) -> frozenset[str]:
+        """The words that the order's number, people and first item do not show."""
+        order, number = thread["order"], fold(str(thread["_id"]))
         seller = views.seller_view(order["seller"], self.shop).name
-        texts = (order["customer"]["name"], seller, order["first_item"] or "")
-        begins = str(thread["_id"]).lower().startswith(self.text.lower())
-        return begins or any(re.search(self.pattern, text, re.IGNORECASE) for text in texts)
+        face = [fold(text) for text in (order["customer"]["name"], seller, order["first_item"] or "")]
+        return frozenset(
+            word for word in self.words if not number.startswith(word) and not any(word in text for text in face)
+        )
+
+
+def _without_sign(word: str) -> str:
+    return word.removeprefix("#") or word
 
 
 @dataclass(slots=True)
@@ -84,12 +97,15 @@ async def page(
     shop: str,
 ) -> ThreadPage:
     """A page of what is found: an order of exactly that number at once, then the list from the cursor on."""
-    keyword = Keyword(listing.q or "", shop)
-    exact = await _exactly(database, listing, keyword) if cursor is None else []
+    keywords = Keywords.of(listing.q or "", shop=shop)
+    if not keywords.words:
+        # Nothing but diacritics and the like.
+        return ThreadPage(items=[], next=None, searched=0)
+    exact = await _exactly(database, listing, keywords) if cursor is None else []
     start = cursors.read(cursor, listing.identity) if cursor is not None else ""
     walk = Walk(position=start, wanted=limit - len(exact), found=[])
     while walk.goes_on:
-        await _walk_on(database, listing, keyword, walk)
+        await _walk_on(database, listing, keywords, walk)
     threads = exact + await _load(database, listing, walk.found)
     items = await lists.rows(database, caller, listing.side, threads, shop=shop)
     if walk.ended:
@@ -98,11 +114,11 @@ async def page(
     return ThreadPage(items=items, next=following, cursor=behind, searched=walk.searched)
 
 
-async def _exactly(database: Database, listing: Listing, keyword: Keyword) -> list[Document]:
+async def _exactly(database: Database, listing: Listing, keywords: Keywords) -> list[Document]:
     """The order with that number, if it stands in the list, however far back."""
-    if listing.only not in (None, keyword.text):
+    if listing.only not in (None, keywords.number):
         return []
-    in_list = {**listing.member, "_id": keyword.text, listing.position: {"$exists": True}}
+    in_list = {**listing.member, "_id": keywords.number, listing.position: {"$exists": True}}
     found = await database["threads"].find_one(in_list, lists.ROW)
     return [] if found is None else [found]
 
@@ -117,19 +133,19 @@ async def _load(database: Database, listing: Listing, order_ids: Sequence[str]) 
     return sorted(threads, key=lambda thread: order_ids.index(thread["_id"]))
 
 
-async def _walk_on(database: Database, listing: Listing, keyword: Keyword, walk: Walk) -> None:
+async def _walk_on(database: Database, listing: Listing, keywords: Keywords, walk: Walk) -> None:
     """Looks through the next chunk, as far as the bounds allow, and stops where enough is found."""
     room = min(CHUNK_THREADS, MAX_THREADS - walk.searched)
     chunk = await listing.find(database, after=walk.position, limit=room, projection=SEARCHED)
     within = _within_bounds(chunk, MAX_ENTRIES - walk.entries)
-    faces = {thread["_id"] for thread in within if keyword.is_on_the_face_of(thread)}
-    matching = faces | await _in_texts(database, keyword, [each for each in within if each["_id"] not in faces])
+    missing = {thread["_id"]: keywords.missing_on_the_face_of(thread) for thread in within}
+    await _find_in_texts(database, [thread for thread in within if missing[thread["_id"]]], missing)
     for thread in within:
         walk.searched += 1
         walk.entries += thread.get("seq", 0)
         walk.position = thread[listing.position]
         # The exact number was answered on the first page, wherever it stands.
-        if thread["_id"] in matching and thread["_id"] != keyword.text:
+        if not missing[thread["_id"]] and thread["_id"] != keywords.number:
             walk.found.append(thread["_id"])
         if len(walk.found) == walk.wanted:
             break
@@ -147,17 +163,58 @@ def _within_bounds(chunk: Sequence[Document], entries_left: int) -> list[Documen
     return within
 
 
-async def _in_texts(database: Database, keyword: Keyword, threads: Sequence[Document]) -> set[str]:
-    """Which of these threads have it in a text; of one longer than the bound, the newest texts are looked at."""
-    talked = [thread for thread in threads if thread.get("seq", 0) > 0]
+async def _find_in_texts(
+    database: Database, threads: Sequence[Document], missing: dict[OrderId, frozenset[str]]
+) -> None:
+    """Takes out of `missing` what stands in a text of these threads; of one longer than the bound, the newest texts are looked at.
+
+    First in MongoDB, which finds the words as they are written; then here, in the texts with other letters than ASCII's, folded.
+    """
+    talked = {thread["_id"]: thread["seq"] for thread in threads if thread.get("seq", 0) > 0}
     if not talked:
-        return set()
-    where: Document = {"order_id": {"$in": [thread["_id"] for thread in talked]}}
-    if len(talked) == 1:
-        where["seq"] = {"$gt": talked[0]["seq"] - MAX_ENTRIES}
+        return
+    words = sorted(frozenset.union(*(missing[order_id] for order_id in talked)))
+    oldest = max(talked.values()) - MAX_ENTRIES if len(talked) == 1 else 0
+    for order_id, found in (await _as_written(database, list(talked), words, above=oldest)).items():
+        missing[order_id] -= found
+    await _folded(database, [order_id for order_id in talked if missing[order_id]], missing, above=oldest)
+
+
+async def _as_written(
+    database: Database, order_ids: Sequence[OrderId], words: Sequence[str], *, above: int
+) -> dict[OrderId, frozenset[str]]:
+    patterns = [re.escape(word) for word in words]
+    has = [{"$regexMatch": {"input": "$text", "regex": pattern, "options": "i"}} for pattern in patterns]
+    any_word = {"$regex": "|".join(patterns), "$options": "i"}
     stages: list[Document] = [
-        {"$match": {**where, "text": {"$regex": keyword.pattern, "$options": "i"}}},
-        {"$group": {"_id": "$order_id"}},
+        {"$match": {**_entries_of(order_ids, above=above), "text": any_word}},
+        {"$group": {"_id": "$order_id", **{f"w{number}": {"$max": each} for number, each in enumerate(has)}}},
     ]
     cursor = await database["entries"].aggregate(stages, maxTimeMS=SEARCH_LIMIT_MS)
-    return {found["_id"] async for found in cursor}
+    return {
+        found["_id"]: frozenset(word for number, word in enumerate(words) if found[f"w{number}"])
+        async for found in cursor
+    }
+
+
+async def _folded(
+    database: Database, order_ids: Sequence[OrderId], missing: dict[OrderId, frozenset[str]], *, above: int
+) -> None:
+    """Others have their turn between the batches."""
+    if not order_ids:
+        return
+    cursor = database["entries"].find(
+        {**_entries_of(order_ids, above=above), "text": {"$regex": BEYOND_ASCII}},
+        {"order_id": 1, "text": 1},
+        batch_size=TEXTS_IN_A_BATCH,
+        max_time_ms=SEARCH_LIMIT_MS,
+    )
+    async for entry in cursor:
+        if words := missing[entry["order_id"]]:
+            text = fold(entry["text"])
+            missing[entry["order_id"]] = frozenset(word for word in words if word not in text)
+
+
+def _entries_of(order_ids: Sequence[OrderId], *, above: int) -> Document:
+    entries: Document = {"order_id": {"$in": list(order_ids)}}
+    return {**entries, "seq": {"$gt": above}} if above > 0 else entries

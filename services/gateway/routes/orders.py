@@ -47,7 +47,7 @@ EXAMPLE = {
 async def list_orders(
     query: Annotated[OrdersQuery, Query()], _caller: SignedInCaller, token: BearerToken, parts: TheParts
 ) -> Response:
-    """My account > Orders. `filter`: `unread`, `with_messages` or `disputed` only. `q` searches order numbers, names and texts."""
+    """My account > Orders. `filter`: `unread`, `with_messages` or `disputed` only. `q` searches order numbers, names and texts for all its words."""
     return await parts.threads.ask("/v1/orders", token, query=query)
 
 

@@ -27,6 +27,13 @@ async def world(shop: Shop) -> None:
     await shop.post("W-100", customer(), "Thank you: GRÜSSE aus Köln")
     await shop.post("W-101", seller(), "Your chair is here. [50% done] $where")
     await shop.open_dispute("W-101", customer("c-2"))
+    await shop.place(snapshot("X-1", customer_id="c-x", seller_id="s-x", customer_name="Zoe\u0301 Ju\u0308rgens"))
+    await shop.place(
+        snapshot("X-2", customer_id="c-x", seller_id="s-x", customer_name="Zoé Jürgens", items=("İSTANBUL",))
+    )
+    await shop.post("X-1", seller("s-x-login", of="s-x"), "Versand nach Mu\u0308nchen, ﬁnal; ＡＢＣ. Ihr Łódź-Team")
+    await shop.post("X-2", customer("c-x"), "Nach München in die Hauptstraße, Ἀθῆναι, ガラス, co\u00adop")
+    await shop.post("X-2", seller("s-x-login", of="s-x"), "It is on its way")
     await a_big_shop(shop)
 
 
@@ -73,6 +80,53 @@ async def test_numbers_names_items_and_texts_are_found_literally_and_whatever_th
     ask: Ask, q: str, expected: list[str]
 ) -> None:
     assert await found(ask, seller(), q) == expected
+
+
+@pytest.mark.parametrize(
+    ("q", "expected"),
+    [
+        ("München", ["X-2", "X-1"]),
+        ("Mu\u0308nchen", ["X-2", "X-1"]),
+        ("MUNCHEN", ["X-2", "X-1"]),
+        ("Zoé", ["X-2", "X-1"]),
+        ("zoe jurgens", ["X-2", "X-1"]),
+        ("istanbul", ["X-2"]),
+        ("ISTANBUL", ["X-2"]),
+        ("İstanbul", ["X-2"]),
+        ("final", ["X-1"]),
+        ("ﬁnal", ["X-1"]),
+        ("abc", ["X-1"]),
+        ("ＡＢＣ", ["X-1"]),
+        ("lodz", ["X-1"]),
+        ("HAUPTSTRASSE", ["X-2"]),
+        ("hauptstraẞe", ["X-2"]),
+        ("αθηναι", ["X-2"]),
+        ("カラス", []),
+        ("coop", ["X-2"]),
+        ("co\u200bop", ["X-2"]),
+        ("#x-1", ["X-1"]),
+        ("#X-1", ["X-1"]),
+        ("#", []),
+        ("\u0301", []),
+    ],
+)
+async def test_what_looks_the_same_is_found_however_it_is_written(ask: Ask, q: str, expected: list[str]) -> None:
+    assert await found(ask, seller("s-x-login", of="s-x"), q) == expected
+
+
+@pytest.mark.parametrize(
+    ("q", "expected"),
+    [
+        ("münchen zoe", ["X-2", "X-1"]),
+        ("way jürgens", ["X-2"]),
+        ("way hauptstrasse istanbul x-2 way", ["X-2"]),
+        ("final hauptstrasse", []),
+        ("team versand", ["X-1"]),
+        ("zoe chair", []),
+    ],
+)
+async def test_every_word_is_found_somewhere_in_the_thread_in_any_order(ask: Ask, q: str, expected: list[str]) -> None:
+    assert await found(ask, seller("s-x-login", of="s-x"), q) == expected
 
 
 async def test_the_exact_number_comes_first_and_those_that_begin_with_it_follow(ask: Ask) -> None:
