@@ -269,15 +269,28 @@ export class App {
 
   async #chooseMails() {
     const { askPreferences } = await import("./dialogs.js");
+    const { api, caller } = this.session;
     try {
-      const preferences = await this.session.api.get("/v1/me/preferences");
-      const chosen = await askPreferences(document.body, { lang: this.#lang, languages: LANGUAGES, preferences });
-      if (chosen) await this.session.api.write("PUT", "/v1/me/preferences", chosen);
-      if (chosen) this.say(this.#lang.t("saved"));
+      const paths = caller.role === "admin" ? ["/v1/shop/preferences", "/v1/me/preferences"] : ["/v1/me/preferences"];
+      const found = await Promise.all(paths.map((path) => api.get(path)));
+      const mailboxes = found.map((preferences, index) => ({ preferences, ...this.#mailbox(paths[index]) }));
+      const chosen = await askPreferences(document.body, { lang: this.#lang, languages: LANGUAGES, mailboxes });
+      if (!chosen) return;
+      await Promise.all(paths.map((path, index) => api.write("PUT", path, chosen[index])));
+      this.say(this.#lang.t("saved"));
     } catch (error) {
       const { reasonOf } = await import("./entries.js");
       this.say(reasonOf(this.#lang, error));
     }
+  }
+
+  /** An administrator has two: the shop's, which all of its staff share, and their own, for the orders that they watch. */
+  #mailbox(path) {
+    const lang = this.#lang;
+    if (this.session.caller.role !== "admin") return {};
+    return path === "/v1/me/preferences"
+      ? { title: lang.t("mails.own") }
+      : { title: lang.t("mails.shop"), hint: lang.t("mails.shop_hint") };
   }
 
   #signOut() {

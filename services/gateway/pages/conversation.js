@@ -5,6 +5,7 @@ import { connection } from "./connection.js";
 import { askToCloseDispute, askToOpenDispute, askToRedact } from "./dialogs.js";
 import { fill, h, icon, sync } from "./dom.js";
 import { reasonOf, rows } from "./entries.js";
+import { isOfShop, otherSide } from "./order_card.js";
 import { Reading } from "./reading.js";
 import { Thread } from "./thread.js";
 import { WriteBox } from "./write_box.js";
@@ -190,8 +191,9 @@ export class Conversation {
   }
 
   async #openDispute() {
-    const { lang, keeping, outbox } = this.#session;
-    const chosen = await askToOpenDispute(this.element, { lang, keeping, orderId: this.orderId });
+    const { lang, keeping, outbox, caller } = this.#session;
+    const hint = whoWillSee(lang, caller.side, this.#thread.view.order);
+    const chosen = await askToOpenDispute(this.element, { lang, keeping, orderId: this.orderId, hint });
     if (chosen) outbox.openDispute(this.orderId, chosen, this.#thread.dispute?.etag ?? '"none"', this.#thread.lastSeq);
     if (chosen) this.#toBottom();
   }
@@ -386,7 +388,9 @@ export class Conversation {
       discard: (item) => outbox.remove(this.orderId, item.key),
       redact: this.#thread.may("redact") ? (message) => this.#redact(message) : null,
     };
-    sync(list, rows({ lang, side: caller.side, messages, pending, newFrom: this.#newFrom, actions }));
+    const { order } = this.#thread.view ?? {};
+    const shop = order && isOfShop(order) ? order.seller.name : lang.t("side.shop");
+    sync(list, rows({ lang, side: caller.side, shop, messages, pending, newFrom: this.#newFrom, actions }));
     this.#reading.look(list);
   }
 
@@ -440,7 +444,8 @@ function isEntryOf(item, message) {
   );
 }
 
-function otherSide(side, order) {
-  if (side === "customer") return order.seller.name;
-  return side === "seller" ? order.customer.name : `${order.customer.name} · ${order.seller.name}`;
+/** Who will see a dispute that is opened, and who can close it. */
+function whoWillSee(lang, side, order) {
+  if (!isOfShop(order)) return lang.t("dispute.open_hint");
+  return side === "shop" ? lang.t("dispute.open_hint.staff") : lang.t("dispute.open_hint.shop", { name: order.seller.name });
 }

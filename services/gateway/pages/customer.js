@@ -2,7 +2,7 @@
 
 import { Conversation } from "./conversation.js";
 import { h, icon } from "./dom.js";
-import { disputeChip, itemsInShort, orderCard, statusChip } from "./order_card.js";
+import { disputeChip, isOfShop, itemsInShort, orderCard, statusChip } from "./order_card.js";
 import { ThreadList, filters, listPath, searchField } from "./thread_list.js";
 
 const ORDER_FILTERS = ["all", "unread", "with_messages", "disputed"];
@@ -61,7 +61,8 @@ function listPage(app, asked, { name, path, choices, title, row }) {
 function orderRow(app, { order, thread }) {
   const { lang } = app.session;
   const to = `orders/${encodeURIComponent(order.order_id)}`;
-  const words = thread.unread > 0 ? lang.t("n_new_messages", { n: thread.unread }) : lang.t("contact_seller");
+  const contact = isOfShop(order) ? lang.t("contact_shop", { name: order.seller.name }) : lang.t("contact_seller");
+  const words = thread.unread > 0 ? lang.t("n_new_messages", { n: thread.unread }) : contact;
   const make = () =>
     h(
       "li",
@@ -95,7 +96,7 @@ function orderRow(app, { order, thread }) {
           data: { to, focus: order.order_id },
         },
         icon("message"),
-        words,
+        h("span", {}, words),
       ),
     );
   return { signature: JSON.stringify([lang.tag, order, thread.unread, thread.dispute?.state]), make };

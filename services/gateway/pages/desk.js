@@ -5,7 +5,7 @@ import { Conversation } from "./conversation.js";
 import { excerpt, lastMoment, unreadBadge } from "./customer.js";
 import { fill, h, icon, spoken } from "./dom.js";
 import { reasonOf } from "./entries.js";
-import { disputeChip, itemsInShort, orderCard } from "./order_card.js";
+import { disputeChip, itemsInShort, orderCard, otherSide } from "./order_card.js";
 import { ThreadList, filters, listPath, searchField } from "./thread_list.js";
 
 const FILTERS = ["all", "unread", "disputed", "waiting"];
@@ -150,7 +150,7 @@ export class Desk {
     const isSelected = this.#selected.has(id);
     const to = this.#address(id);
     const { caller } = this.#app.session;
-    const name = caller.side === "seller" ? order.customer.name : `${order.customer.name} · ${order.seller.name}`;
+    const name = otherSide(caller.side, order);
     const make = () =>
       h(
         "li",

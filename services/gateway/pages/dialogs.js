@@ -113,14 +113,14 @@ function choice({ lang, group, label, values, chosen }) {
   return { element, read: () => element.querySelector("input:checked").value };
 }
 
-/** Resolves to `{reason, text}`. */
-export async function askToOpenDispute(host, { lang, keeping, orderId }) {
+/** Resolves to `{reason, text}`. `hint` says who will see it, and who can close it. */
+export async function askToOpenDispute(host, { lang, keeping, orderId, hint }) {
   const reason = choice({ lang, group: "reason", label: lang.t("dispute.why"), values: REASONS, chosen: REASONS[0] });
   const text = textField({ lang, keeping, name: `dispute:${orderId}`, label: lang.t("dispute.what"), rows: 5 });
   const chosen = await ask(host, {
     lang,
     title: lang.t("dispute.open_title"),
-    hint: lang.t("dispute.open_hint"),
+    hint,
     fields: [reason.element, text.element],
     submit: lang.t("dispute.open"),
     read: () => {
@@ -168,8 +168,28 @@ export function askToRedact(host, { lang, name }) {
   });
 }
 
-/** Which mails, as the API has it: resolves to `{mails: {messages, disputes}, locale}`. */
-export function askPreferences(host, { lang, languages, preferences }) {
+/**
+ * Which mails, as the API has it: resolves to what was chosen of each of `mailboxes`, `{mails: {messages, disputes}, locale}`. One that
+ * has a `title` (and a `hint`) stands under it.
+ */
+export async function askPreferences(host, { lang, languages, mailboxes }) {
+  const groups = mailboxes.map(({ title, hint, preferences }) => {
+    const { fields, read } = mailChoices(lang, languages, preferences);
+    const hinted = hint ? [h("p", { class: "hint" }, hint), ...fields] : fields;
+    return { read, element: title ? h("fieldset", { class: "field" }, h("legend", {}, title), hinted) : fields };
+  });
+  return ask(host, {
+    lang,
+    title: lang.t("mails"),
+    hint: lang.t("mails.hint"),
+    fields: groups.flatMap((group) => group.element),
+    submit: lang.t("save"),
+    read: () => groups.map((group) => group.read()),
+  });
+}
+
+function mailChoices(lang, languages, preferences) {
+  const id = `parley-mail-language-${(made += 1)}`;
   const box = (name) => h("input", { type: "checkbox", checked: preferences.mails[name] });
   const [messages, disputes] = [box("messages"), box("disputes")];
   const options = Object.entries(languages).map(([tag, name]) =>
@@ -177,20 +197,16 @@ export function askPreferences(host, { lang, languages, preferences }) {
   );
   const locale = h(
     "select",
-    { id: "parley-mail-language" },
+    { id },
     h("option", { value: "" }, lang.t("mails.language_of_order")),
     options,
   );
-  return ask(host, {
-    lang,
-    title: lang.t("mails"),
-    hint: lang.t("mails.hint"),
+  return {
     fields: [
       h("label", { class: "option" }, messages, h("span", {}, lang.t("mails.messages"))),
       h("label", { class: "option" }, disputes, h("span", {}, lang.t("mails.disputes"))),
-      h("div", { class: "field" }, h("label", { for: "parley-mail-language" }, lang.t("mails.language")), locale),
+      h("div", { class: "field" }, h("label", { for: id }, lang.t("mails.language")), locale),
     ],
-    submit: lang.t("save"),
     read: () => ({ mails: { messages: messages.checked, disputes: disputes.checked }, locale: locale.value || null }),
-  });
+  };
 }

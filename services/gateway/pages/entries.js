@@ -6,10 +6,10 @@ import { midnight } from "./language.js";
 const TOGETHER_MS = 5 * 60_000;
 
 /**
- * What to show, for `sync`. `pending` are outbox items; `newFrom` is the seq that the "New messages" separator stands before; `actions`
+ * What to show, for `sync`. `shop` is what the shop's staff are called here. `pending` are outbox items; `newFrom` is the seq that the "New messages" separator stands before; `actions`
  * has `again`, `edit`, `discard` (of a refused item), `redact` (null where the reader may not), and `isTroubled`.
  */
-export function rows({ lang, side, messages, pending, newFrom, actions }) {
+export function rows({ lang, side, shop, messages, pending, newFrom, actions }) {
   const shown = [];
   let before = null;
   for (const message of messages) {
@@ -19,7 +19,7 @@ export function rows({ lang, side, messages, pending, newFrom, actions }) {
     const startsNew = message.seq === newFrom;
     if (startsNew) shown.push(newRow(lang));
     const goesOn = !startsDay && !startsNew && isTogether(before, message);
-    shown.push(message.kind === "text" ? messageRow({ lang, side, message, goesOn, actions }) : stepRow(lang, message));
+    shown.push(message.kind === "text" ? messageRow({ lang, side, shop, message, goesOn, actions }) : stepRow(lang, message));
     before = message;
   }
   return [...shown, ...pending.map((item) => pendingRow({ lang, item, actions }))];
@@ -43,7 +43,7 @@ function newRow(lang) {
   };
 }
 
-function messageRow({ lang, side, message, goesOn, actions }) {
+function messageRow({ lang, side, shop, message, goesOn, actions }) {
   const { id, seq, author, text, redacted, mine, imported, at } = message;
   const canRedact = actions.redact !== null && !redacted;
   const make = () =>
@@ -53,7 +53,7 @@ function messageRow({ lang, side, message, goesOn, actions }) {
         class: `entry ${author.side === side ? "own-side" : "other-side"} by-${author.side} ${goesOn ? "goes-on" : ""}`,
         data: { seq },
       },
-      mine ? spoken(lang.t("you")) : goesOn ? spoken(author.name) : byline(lang, side, author),
+      mine ? spoken(lang.t("you")) : goesOn ? spoken(author.name) : byline(side, shop, author),
       redacted ? h("p", { class: "bubble redacted" }, lang.t("redacted")) : h("p", { class: "bubble", dir: "auto" }, text),
       h(
         "p",
@@ -76,12 +76,12 @@ function messageRow({ lang, side, message, goesOn, actions }) {
           ),
       ),
     );
-  return { key: id, signature: `${lang.tag} ${text === null} ${redacted} ${goesOn} ${canRedact}`, make };
+  return { key: id, signature: `${lang.tag} ${shop} ${text === null} ${redacted} ${goesOn} ${canRedact}`, make };
 }
 
-function byline(lang, side, author) {
-  const needsSide = author.side !== side && author.side === "shop" && author.name !== lang.t("side.shop");
-  return h("p", { class: "byline" }, h("bdi", {}, author.name), needsSide && h("span", { class: "chip" }, lang.t("side.shop")));
+function byline(side, shop, author) {
+  const needsSide = author.side !== side && author.side === "shop" && author.name !== shop;
+  return h("p", { class: "byline" }, h("bdi", {}, author.name), needsSide && h("span", { class: "chip", dir: "auto" }, shop));
 }
 
 /** A step of a dispute, as a line of the system's with the words of who took it. */

@@ -15,6 +15,17 @@ export function itemsInShort(lang, order) {
   return order.item_count > 1 ? lang.t("and_more", { first: order.first_item, n: order.item_count - 1 }) : order.first_item;
 }
 
+/** Whether the shop itself sells the order: its name then stands where a seller's would, and its staff answer. */
+export function isOfShop(order) {
+  return order.sold_by === "shop";
+}
+
+/** Whom an order is between, as this side names the conversation. */
+export function otherSide(side, order) {
+  if (side === "customer") return order.seller.name;
+  return side === "seller" || isOfShop(order) ? order.customer.name : `${order.customer.name} · ${order.seller.name}`;
+}
+
 /** The card's element with `show(view)`; folded, unless the window is as wide as this. */
 export function orderCard(session, wide) {
   const { lang, caller } = session;
@@ -40,7 +51,8 @@ function details(lang, caller, { order, thread }) {
       line(lang.t("order_number"), order.order_id),
       line(lang.t("placed"), lang.date(order.placed_at)),
       line(lang.t("status"), h("span", { class: "chips" }, statusChip(lang, order.status), disputeChip(lang, thread.dispute))),
-      caller.side !== "seller" && line(lang.t("side.seller"), h("bdi", {}, order.seller.name)),
+      caller.side !== "seller" &&
+        line(lang.t(isOfShop(order) ? "sold_by" : "side.seller"), h("bdi", {}, order.seller.name)),
       caller.side !== "customer" &&
         line(lang.t("side.customer"), [
           h("bdi", {}, order.customer.name),
