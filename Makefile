@@ -8,7 +8,7 @@ export PYTHON
 VENV := .venv
 PY := $(VENV)/bin/python
 RUN_DIR ?= .run
-# How many tests run beside each other in `make test`, each with servers of its own: auto is one for each processor, two at least.
+# How many tests run beside each other in `make test`, each with servers of its own: auto is one more than there are processors.
 TEST_WORKERS ?= auto
 UV_VERSION := 0.13.9
 

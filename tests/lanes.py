@@ -18,17 +18,23 @@ from xdist.scheduler import LoadScopeScheduling
 TOGETHER: Final = ("tests/browser/", "tests/api/bad_input/")
 # The folders and files whose tests take longest, most of them because services are killed and started again; unit tests come last.
 LONG_FIRST: Final = (
+    "tests/model/test_thread_machine.py",
     "tests/grid/",
     "tests/browser/",
     "tests/fuzz/",
-    "tests/integration/gateway/test_live.py",
     "tests/api/test_schema.py",
+    "tests/integration/gateway/test_writes.py",
+    "tests/integration/gateway/test_live.py",
     "tests/e2e/",
+    "tests/integration/notifier/test_consuming.py",
+    "tests/integration/worker/",
+    "tests/integration/gateway/",
+    "tests/servers/test_local_stack.py",
     "tests/test_style.py",
+    "tests/operations/",
     "tests/integration/",
 )
 LAST: Final = ("tests/unit/", "tests/contracts/")
-LEAST_WORKERS: Final = 2
 
 
 def unit_of(nodeid: str) -> str:
@@ -62,8 +68,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByUnit:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """One for each processor: what waits in one worker leaves its processor to the servers and services of all."""
-    return max(LEAST_WORKERS, len(os.sched_getaffinity(0)))
+    """One more than there are processors: a good part of most tests is waiting, for a limit or a server that starts."""
+    return 1 + len(os.sched_getaffinity(0))
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from typing import TypeVar, overload
 
 POLL_EVERY_S = 0.02
-TIMEOUT_S = 20.0
+# What comes true costs no more for a long one, and a machine that does much else at once is slow.
+TIMEOUT_S = 60.0
 
 T = TypeVar("T")
 
