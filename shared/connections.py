@@ -14,6 +14,7 @@ import aiormq.abc
 import structlog
 from pamqp import commands
 
+from shared import undecodable
 from shared.losses import NO_CONNECTION, loss_is_an_error
 
 log = structlog.get_logger(__name__)
@@ -28,7 +29,11 @@ Serve = Callable[[aiormq.abc.AbstractConnection], Awaitable[EndOfConnection]]
 
 
 def with_options(amqp_url: str, name: str) -> str:
-    """The URL with our heartbeat (a dead peer is noticed in half a minute, not three) and a name that operators see."""
+    """The URL with our heartbeat (a dead peer is noticed in half a minute, not three) and a name that operators see.
+
+    Every connection of ours is opened with it, so none is without `shared.undecodable`.
+    """
+    undecodable.install()
     separator = "&" if "?" in amqp_url else "?"
     return f"{amqp_url}{separator}heartbeat={HEARTBEAT_S}&name={name}&reconnect_interval={RECONNECT_S}&fail_fast=0"
 

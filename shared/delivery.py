@@ -12,7 +12,7 @@ from typing import Final, TypeGuard
 import structlog
 from aio_pika.abc import AbstractIncomingMessage
 
-from shared import topology
+from shared import topology, undecodable
 from shared.envelope import MEDIA_TYPE
 from shared.errors import CannotProcess, RetryLater
 from shared.losses import NO_CONNECTION, loss_is_an_error
@@ -75,7 +75,10 @@ def publisher_of(message: AbstractIncomingMessage, queue: WorkQueue) -> str | No
 
 
 def require_publisher(message: AbstractIncomingMessage, queue: WorkQueue) -> None:
-    """Raises CannotProcess unless RabbitMQ vouches that an allowed user published the message."""
+    """What is asked first of every delivery. Raises CannotProcess unless all of it could be decoded, and RabbitMQ vouches for an allowed publisher."""
+    problem = undecodable.problem_of(message.headers)
+    if problem is not None:
+        raise CannotProcess("undecodable", problem)
     publisher = publisher_of(message, queue)
     if publisher not in queue.publishers and not (publisher is None and queue.anonymous):
         allowed = f"user_id must be one of {', '.join(sorted(queue.publishers))}"
@@ -146,15 +149,19 @@ def kept_headers(headers: Mapping[str, object]) -> dict[str, HeaderValue]:
     kept: dict[str, HeaderValue] = {}
     room, left_out = MAX_KEPT_HEADERS_BYTES, 0
     for name, value in sorted(headers.items(), key=lambda header: header[0] not in OUR_HEADERS):
-        if name in RABBITMQS_COUNTERS:
+        if name in RABBITMQS_COUNTERS or name == undecodable.MARK:
             continue
-        size = len(name.encode()) + len(str(value).encode()) + HEADER_OVERHEAD_BYTES
+        size = _size(name, value) if _is_plain(value) else room + 1
         if _is_plain(value) and size <= room:
             kept[name] = value
             room -= size
         else:
             left_out += 1
     return kept | {LEFT_OUT: _number(headers, LEFT_OUT) + left_out} if left_out else kept
+
+
+def _size(name: str, value: HeaderValue) -> int:
+    return len(name.encode()) + len(str(value).encode()) + HEADER_OVERHEAD_BYTES
 
 
 def _is_plain(value: object) -> TypeGuard[HeaderValue]:

@@ -147,7 +147,7 @@ class RefusedOrder(Grown):
     `order_id` and `version` are missing where they could not be read, `event_id` (of the event that was refused) and `message_id` (AMQP's)
     where they are missing or could hold an address. `publisher` is the RabbitMQ user that published it, if it said so (`user_id`).
     `reason`: `version_conflict` (the version stands with other content, and no newer source time), `parties_changed`, `invalid`,
-    `too_large`, `wrong_publisher`, `defect` (on our side; an operator can replay it); others may come. `detail` has no value out of the order.
+    `too_large`, `wrong_publisher`, `undecodable` (its AMQP properties), `defect` (on our side; an operator can replay it); others may come. `detail` has no value out of the order.
     """
 
     order_id: OrderId | None = None

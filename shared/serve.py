@@ -9,6 +9,7 @@ import uvicorn
 import uvloop
 from fastapi import FastAPI
 
+from shared import undecodable
 from shared.http_protocol import with_origins
 from shared.settings import CommonSettings
 
@@ -23,6 +24,7 @@ def run(app: FastAPI, settings: CommonSettings, *, origins: Sequence[str] = ()) 
 
     `origins`: whose pages may read what is refused before the application has the request.
     """
+    undecodable.install()
     server = uvicorn.Server(
         uvicorn.Config(
             app,

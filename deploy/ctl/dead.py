@@ -1,15 +1,15 @@
 """Dead letters: list, show, replay, drop. A letter leaves its queue only when its copy is confirmed, so replaying twice changes nothing."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import aio_pika
 from aio_pika.abc import AbstractIncomingMessage
 
-from shared import topology
+from shared import topology, undecodable
 from shared.connections import with_options
 from shared.delivery import NOT_SAID, kept_headers, original_publisher
 from shared.publishing import Outgoing, Publisher
@@ -95,24 +95,42 @@ async def opened(amqp_url: str) -> AsyncIterator[DeadLetters]:
 
 
 def _id(message: AbstractIncomingMessage) -> str:
-    return str(message.message_id)
+    return _in_one_line(message.message_id)
 
 
 def _letter(queue: str, message: AbstractIncomingMessage) -> Letter:
-    headers: dict[str, Any] = dict(message.headers)
-    death: dict[str, Any] = (headers.get("x-death") or [{}])[0]
+    """Anybody may have written the headers, so nothing is expected of them."""
+    headers: Mapping[str, object] = message.headers
+    death, problem = _death(headers), undecodable.problem_of(headers)
+    reason = headers.get("x-parley-reason") or death.get("reason")
+    if problem is not None:
+        reason = f"{reason}, undecodable" if reason else "undecodable"
+    origin = f"{death.get('exchange', '')}/{_first(death.get('routing-keys'), '')}"
     return Letter(
         queue=queue,
         id=_id(message),
-        reason=str(headers.get("x-parley-reason") or death.get("reason") or "unknown"),
-        at=str(headers.get("x-parley-at") or death.get("time") or ""),
-        attempts=str(headers.get("x-parley-attempts") or death.get("count") or ""),
-        origin=str(
-            headers.get("x-parley-origin") or f"{death.get('exchange', '')}/{(death.get('routing-keys') or [''])[0]}"
-        ),
-        detail=str(headers.get("x-parley-detail") or ""),
+        reason=_in_one_line(reason or "unknown"),
+        at=_in_one_line(headers.get("x-parley-at") or death.get("time") or ""),
+        attempts=_in_one_line(headers.get("x-parley-attempts") or death.get("count") or ""),
+        origin=_in_one_line(headers.get("x-parley-origin") or origin),
+        detail=problem or str(headers.get("x-parley-detail") or ""),
         body=message.body,
     )
+
+
+def _death(headers: Mapping[str, object]) -> Mapping[str, object]:
+    """What RabbitMQ says of a message that it gave up itself."""
+    death = _first(headers.get("x-death"), {})
+    return death if isinstance(death, dict) else {}
+
+
+def _first(value: object, default: object) -> object:
+    return value[0] if isinstance(value, list) and value else default
+
+
+def _in_one_line(value: object) -> str:
+    """What others wrote moves no cursor of a terminal and makes no line of its own."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in str(value))
 
 
 def _replayed(queue: str, message: AbstractIncomingMessage) -> Outgoing:

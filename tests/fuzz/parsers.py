@@ -2,16 +2,23 @@
 
 import hmac
 import json
+import struct
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final, TypeVar
+from unittest.mock import Mock
 
 import jwt
 import orjson
+from aio_pika import IncomingMessage
+from aiormq.abc import DeliveredMessage
 from cryptography.hazmat.primitives.asymmetric import ec
+from pamqp import frame
+from pamqp.commands import Basic
+from pamqp.header import ContentHeader
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from deploy.import_history import ImportFailed, read_lines
@@ -24,12 +31,15 @@ from services.notifier.message import compose
 from services.notifier.smtp import without_addresses
 from services.threads.cursors import Cursors
 from services.threads.order_refusals import read_named
-from shared import commands, envelope, events, examples, orders, tokens, traces
+from shared import commands, envelope, events, examples, orders, tokens, traces, undecodable
 from shared.addresses import AddressError, sendable
+from shared.delivery import kept_headers
 from shared.errors import CannotProcess, ProblemError
 from shared.fields import GIVEN
 from shared.key_sets import DemoKeys, JwksKeys, Keys
 from shared.tokens import Tokens, Trust
+from tests.hostile_properties import DECODABLE, UNDECODABLE, properties
+from tests.servers.amqp_frames import frame as framed
 
 T = TypeVar("T")
 SECRET: Final = "a-secret-of-the-fuzzer-of-32-bytes-and-more"
@@ -112,6 +122,16 @@ def claims(**more: Any) -> dict[str, Any]:
 
 def checker(keys: Keys | None = None) -> Tokens:
     return Tokens([Trust("shop", ("parley",), keys or DemoKeys(SECRET))], link_secret=SECRET)
+
+
+def amqp_properties(sent: bytes) -> object:
+    """As aiormq reads a frame and aio-pika makes its message: whatever the bytes are, the connection lives."""
+    undecodable.install()
+    _, _, header = frame.unmarshal(framed(2, 1, struct.pack(">HHQ", 60, 0, 0) + sent))
+    assert isinstance(header, ContentHeader)
+    delivery = Basic.Deliver(consumer_tag="c", delivery_tag=1, exchange="shop.orders", routing_key="order.placed")
+    message = IncomingMessage(DeliveredMessage(delivery=delivery, header=header, body=b"", channel=Mock()))
+    return kept_headers(message.headers)
 
 
 def bearer(sent: bytes) -> object:
@@ -246,6 +266,7 @@ LINE: Final = json.dumps({"order_id": "1042", **BODIES[requests.ImportedMessage]
 def parsers() -> list[Parser]:
     """All of them; those of the whole HTTP application are in http.py."""
     refusals, broken = (ProblemError,), (CannotProcess,)
+    strange = [*UNDECODABLE.values(), *DECODABLE.values()]
     stop = tokens.mint_unsubscribe("customer:c-7", secret=SECRET, now=time.time()).encode()
     link = tokens.mint_guest_link("1042", "c-7", "Ada", secret=SECRET, now=time.time()).encode()
     a_session = tokens.mint_guest_session(
@@ -272,6 +293,7 @@ def parsers() -> list[Parser]:
             Parser(f"body {model.__name__}", body(model), [json.dumps(good).encode()], refusals, 5)
             for model, good in BODIES.items()
         ),
+        Parser("AMQP properties", amqp_properties, [properties("shop", each) for each in strange], (), 6),
         Parser("bearer token", bearer, [jwt.encode(claims(), SECRET).encode(), a_session], refusals, 8),
         Parser("bearer header, signed", signed_header, [b'{"alg":"HS256","typ":"JWT","kid":"k"}'], refusals, 6),
         Parser("bearer claims, signed", signed_claims, [json.dumps(claims()).encode()], refusals, 6),
