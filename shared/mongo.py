@@ -89,6 +89,13 @@ def connect(url: str, *, name: str) -> AsyncMongoClient[Document]:
     )
 
 
+def own_of(values: Mapping[str, object]) -> Document:
+    """An expression in an update of many documents: each one's own of these values, by its `_id`. The statement is parsed once for all."""
+    return {
+        "$arrayElemAt": [{"$literal": list(values.values())}, {"$indexOfArray": [{"$literal": list(values)}, "$_id"]}]
+    }
+
+
 def database(client: AsyncMongoClient[Document], name: str) -> Database:
     """The database with the concerns that the log stands on: w majority, j true, read concern majority, primary."""
     return client.get_database(

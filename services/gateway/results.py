@@ -22,7 +22,7 @@ class ThreadNotMarked(Grown):
 
 
 class MarksResult(Grown):
-    """What became of each thread, and how many were marked."""
+    """What became of each thread, or where everything was marked of the first hundred, and how many were marked."""
 
     threads: list[MarkResult | ThreadNotMarked]
     marked: int

@@ -1,9 +1,16 @@
 """What a command is answered with, pure: made from the entry, so a repetition is answered like the first time."""
 
+from typing import Any, Final
+
 from services.threads.thread import Entry
 from shared.commands import CommandOutcome
-from shared.errors import Problem, problem
+from shared.errors import FieldError, Problem, not_found, problem
 from shared.queries import Message, dispute_view, public_author
+
+NONE_OF_THEM: Final = "None of these threads is yours. Check the order numbers and who is signed in."
+RUN_GOES_ON: Final = (
+    "Everything in this inbox is being marked as read already. Try again when that is done, for what has come since."
+)
 
 
 def message_view(entry: Entry, *, mine: bool, new: bool) -> Message:
@@ -57,3 +64,34 @@ def parked(command_id: str, order_id: str | None) -> CommandOutcome:
     return CommandOutcome(
         command_id=command_id, order_id=order_id, state="parked", status=500, problem=problem("internal", detail)
     )
+
+
+def no_such_seq(up_to_seq: int) -> Problem:
+    """Said of a mark beyond the end of its thread."""
+    detail = "up_to_seq must be the seq of an entry of this thread, or 0 to mark it unread."
+    errors = [FieldError(field="up_to_seq", message=f"there is no entry {up_to_seq}")]
+    return problem("invalid_request", detail, errors=errors)
+
+
+def in_full(outcome: CommandOutcome) -> CommandOutcome:
+    """The outcome as it is said: of threads that could not be marked only the codes are kept, and their problem documents are made here.
+
+    What was kept before 2026-11-28 has the documents in it, and stays as it is.
+    """
+    threads = (outcome.result or {}).get("threads")
+    if not isinstance(threads, list) or not any("code" in each for each in threads):
+        return outcome
+    result = {**(outcome.result or {}), "threads": [_with_problem(each) for each in threads]}
+    return outcome.model_copy(update={"result": result})
+
+
+def _with_problem(thread: dict[str, Any]) -> dict[str, Any]:
+    order_id = thread["order_id"]
+    match thread.get("code"):
+        case None:
+            return thread
+        case "invalid_request":
+            why = no_such_seq(thread["up_to_seq"])
+        case _:
+            why = not_found(order_id).problem
+    return {"order_id": order_id, "problem": why.model_dump(exclude_none=True)}

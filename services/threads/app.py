@@ -22,6 +22,7 @@ from services.threads.entries import Log
 from services.threads.finish import Finisher
 from services.threads.intake import Intake
 from services.threads.lookup import LookUp
+from services.threads.mark_runs import MarkRuns
 from services.threads.marks import Marks
 from services.threads.metrics import Metrics
 from services.threads.migrate import STEPS
@@ -171,7 +172,14 @@ def build_worker(settings: Settings, store: Database, metrics: Metrics) -> Worke
         look_up=LookUp(store),
         states=states,
         writer=Writer(log=entries, states=states, metrics=metrics),
-        effects=Effects(log=entries, marks=marks, people=people, orders=orders, announcements=announcements),
+        effects=Effects(
+            log=entries,
+            marks=marks,
+            runs=MarkRuns(store),
+            people=people,
+            orders=orders,
+            announcements=announcements,
+        ),
         finisher=finisher,
         replies=replies,
         publisher=publisher,

@@ -21,7 +21,7 @@ async def find(database: Database, caller: Caller, command_id: CommandId) -> Com
         if await _gave_it(database, caller, entry):
             return answers.of_entry(read_entry(entry))
     elif outcome is not None and outcome["caller"] in _mailboxes(caller):
-        return OUTCOME.validate_python(outcome["outcome"])
+        return answers.in_full(OUTCOME.validate_python(outcome["outcome"]))
     raise unknown(command_id)
 
 

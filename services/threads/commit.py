@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from services.threads import answers
 from services.threads.access import Parties
+from services.threads.beside import Effect
 from services.threads.effects import Applied, EffectCommand, Effects
 from services.threads.entries import Log
 from services.threads.finish import Finisher
@@ -23,7 +24,7 @@ from services.threads.recipients import Watcher
 from services.threads.replies import Replies
 from services.threads.states import States
 from services.threads.thread import Entry, Thread
-from services.threads.work import Work, later, waiting
+from services.threads.work import Work, later, put_off, waiting
 from services.threads.writer import Writer, order_of
 from shared.commands import (
     CommandOutcome,
@@ -34,8 +35,10 @@ from shared.commands import (
     WatchThread,
 )
 from shared.errors import not_found
-from shared.publishing import Outgoing, Publisher
+from shared.groups import GroupPublisher
+from shared.publishing import NotPublished, Outgoing
 
+PUBLISH_TOGETHER_DEADLINE_S: Final = 5.0
 WAIT_S: Final = 0.08
 WAIT_PAUSE_S: Final = 0.01
 
@@ -44,11 +47,12 @@ WAIT_PAUSE_S: Final = 0.01
 class Group:
     """What a group of commands has come to so far. `copies` are further deliveries of commands that are in it already.
 
-    `defects` are commands that could not be decided, with the traceback; they are for the caller to park.
+    `defects` are commands that could not be decided, with the traceback; they are for the caller to park. `effects` are the commands that make
+    no entry; they are for the caller to have applied, after the entries are finished and beside whatever else there is to do.
     """
 
     copies: list[Work] = field(default_factory=list)
-    effects: list[Work] = field(default_factory=list)
+    effects: list[Effect] = field(default_factory=list)
     held_back: list[Work] = field(default_factory=list)
     threads: dict[str, Thread] = field(default_factory=dict)
     settled: set[str] = field(default_factory=set)
@@ -73,7 +77,7 @@ class Committer:
         effects: Effects,
         finisher: Finisher,
         replies: Replies,
-        publisher: Publisher,
+        publisher: GroupPublisher,
         metrics: Metrics,
     ) -> None:
         self._log, self._outcomes, self._orders = log, outcomes, orders
@@ -82,7 +86,7 @@ class Committer:
         self._publisher, self._metrics = publisher, metrics
 
     async def commit(self, works: Sequence[Work]) -> Group:
-        """Returns when every one of these commands but the `defects` may be acknowledged. May run twice, also after a failure half-way."""
+        """Returns when every one of these commands but the `defects` and `effects` may be acknowledged. May run twice, also after a failure half-way."""
         group = await self.write(works)
         await self.finish(group)
         return group
@@ -94,21 +98,22 @@ class Committer:
         group, stage = Group(copies=copies), self._metrics.stage_seconds
         with stage.labels("look_up").time():
             fresh = await self._set_known_aside(list(first.values()), group)
-        group.effects = [work for work in fresh if not work.makes_entry]
+        group.effects = [
+            Effect(work, group.answered_before.get(work.command.id)) for work in fresh if not work.makes_entry
+        ]
         with stage.labels("write").time():
             await self._commit_entries([work for work in fresh if work.makes_entry], group)
         return group
 
     async def finish(self, group: Group) -> None:
-        """The second half: all that follows from the entries, and the commands that make none. The next group may be written meanwhile."""
-        stage = self._metrics.stage_seconds
-        with stage.labels("finish").time():
+        """The second half: all that follows from the entries. The next group may be written meanwhile."""
+        with self._metrics.stage_seconds.labels("finish").time():
             await self._finish(group)
         await self._commit_waiting(group)
-        with stage.labels("effects").time():
-            await self._apply_all(group)
         if group.copies:
-            group.defects += (await self.commit(group.copies)).defects
+            again = await self.commit(group.copies)
+            group.defects += again.defects
+            group.effects += again.effects
 
     async def park(self, work: Work) -> None:
         """Says of a command that goes to the dead-letter queue that it is parked there, to whoever waits or asks."""
@@ -233,45 +238,86 @@ class Committer:
 
     # Commands that make none.
 
-    async def _apply_all(self, group: Group) -> None:
-        """Raises the first error only after the last effect has ended: whoever applies them again is alone with them."""
-        applying = (self._apply(work, group.answered_before.get(work.command.id)) for work in group.effects)
-        for error in await asyncio.gather(*applying, return_exceptions=True):
-            if error is not None:
-                raise error
+    async def apply(self, effect: Effect) -> bool:
+        """Applies it, or the next step of it; whether all of it is done. Returns when that may be acknowledged; may run twice.
 
-    async def _apply(self, work: Work, first: CommandOutcome | None) -> None:
-        """`first`: what an earlier delivery was answered. It stays the answer, whatever is true by now; its event may not be out."""
+        What an earlier delivery was answered stays the answer, whatever is true by now; its event may not be out.
+        """
+        work, first = effect.work, effect.first
+        if effect.is_copy:
+            known = (await self._outcomes.find([work.command.id])).get(work.command.id)
+            if known is not None and not _must_decide_again(work, known):
+                self._repeat_outcome(work, known)
+                return True
+            if known is not None and known.answer.state == "done":
+                first = known.answer
+        if first is not None and isinstance(work.command, MarkThreadsRead) and work.command.data.all_threads:
+            # Each of its steps was told before the next began.
+            self._answer(work, first)
+            await self._effects.end_run(work.command)
+            return True
         applied = await self._effects.apply(_effect_command(work))
+        if applied.answer is None:
+            await self._follow(applied)
+            return False
         if first is not None:
             self._answer(work, first)
-            return await self._follow(applied)
-        problem = applied.answer.problem
-        if problem is not None and problem.code == "not_found" and (retried := later(work)) is not None:
-            return await self._publish([retried])
-        answer, now = applied.answer, datetime.now(UTC)
-        kept = _outcome(work, answer)
-        if not await (
-            self._outcomes.keep_applied(kept, now=now) if problem is None else self._outcomes.keep([kept], now=now)
-        ):
+        elif _may_come_yet(work, applied.answer) and (retried := later(work)) is not None:
+            await self._publish([retried])
+            return True
+        else:
+            await self._keep(work, applied.answer)
+        await self._follow(applied)
+        return True
+
+    async def _keep(self, work: Work, answer: CommandOutcome) -> None:
+        """Keeps the outcome, and answers with what stands."""
+        kept, now = _outcome(work, answer), datetime.now(UTC)
+        is_kept = (
+            await self._outcomes.keep_applied(kept, now=now)
+            if answer.problem is None
+            else await self._outcomes.keep([kept], now=now)
+        )
+        if not is_kept:
             stands = (await self._outcomes.find([work.command.id])).get(work.command.id)
             answer = stands.answer if stands is not None else answer
-        self._metrics.commands.labels("applied" if problem is None else "rejected").inc()
+        self._metrics.commands.labels("applied" if answer.problem is None else "rejected").inc()
         self._answer(work, answer)
-        return await self._follow(applied)
+
+    async def put_off(self, works: Sequence[Work]) -> None:
+        """Returns when copies of them are on their way round through a retry tier, and they may be acknowledged."""
+        await self._publish([put_off(work) for work in works])
 
     async def _follow(self, applied: Applied) -> None:
-        """The events of an effect have no outbox: they are out before the command is acknowledged."""
+        """The events of an effect have no outbox: they are out before the command is acknowledged, and before its next step."""
         await self._publish(applied.outgoing)
         if applied.unfinished:
             parties = await self._orders.parties([entry.order_id for entry in applied.unfinished])
             await self._finisher.finish(applied.unfinished, parties, answer=lambda _: None)
+        if applied.then is not None:
+            await applied.then()
 
     async def _publish(self, messages: Sequence[Outgoing]) -> None:
+        """Returns when all are confirmed: sent together, and what is not confirmed then singly, until it is."""
+        if len(messages) > 1:
+            try:
+                confirmed = await self._publisher.publish_group(messages, deadline_s=PUBLISH_TOGETHER_DEADLINE_S)
+            except NotPublished:
+                confirmed = [False] * len(messages)
+            messages = [message for message, is_out in zip(messages, confirmed, strict=True) if not is_out]
         await asyncio.gather(*(self._publisher.publish_until_confirmed(message) for message in messages))
 
     def _answer(self, work: Work, outcome: CommandOutcome) -> None:
-        self._replies.send(work.message.reply_to, outcome)
+        self._replies.send(work.message.reply_to, answers.in_full(outcome))
+
+
+def _may_come_yet(work: Work, answer: CommandOutcome) -> bool:
+    """Whether the order may only be on its way. A list that names no order of its caller's is refused at once."""
+    return (
+        answer.problem is not None
+        and answer.problem.code == "not_found"
+        and not isinstance(work.command, MarkThreadsRead)
+    )
 
 
 def _must_decide_again(work: Work, outcome: Outcome) -> bool:

@@ -14,6 +14,7 @@ import aiormq.abc
 import structlog
 from aio_pika.abc import AbstractIncomingMessage
 
+from services.threads.beside import Beside, Effect
 from services.threads.commit import Committer, Group
 from services.threads.in_hand import InHand
 from services.threads.metrics import Metrics
@@ -28,8 +29,8 @@ from shared.publishing import Publisher
 
 log = structlog.get_logger(__name__)
 
-# One that is finished, one that is written, and one that gathers.
-GROUPS_PREFETCHED: Final = 3
+# One that is finished, one that is written, one that gathers; and as many as are in one are applied beside.
+GROUPS_PREFETCHED: Final = 4
 HOLD_PAUSE_S: Final = 0.2
 # Looking again is cheap, and whoever comes back should not find that nobody looks.
 HOLD_PAUSE_MAX_S: Final = 1.0
@@ -42,7 +43,8 @@ class CommandConsumer:
     """While one group is committed the next gathers, so an idle system waits for nothing and a busy one commits many together.
 
     While one group is finished (projected, announced, acknowledged) the next is written; never more than these two are in hand, and
-    groups are finished in the order in which they were written.
+    groups are finished in the order in which they were written. Commands that make no entry leave their group when its entries are finished: they
+    are applied beside, in turn between persons, so that no group waits for them.
 
     It starts with a prefetch of 1 and raises it once a never-redelivered message is settled: after a crash, the message that
     caused it comes back alone. A suspect is handled when nothing else is in hand.
@@ -61,11 +63,18 @@ class CommandConsumer:
         self._work: asyncio.Task[None] | None = None
         self._finishing: asyncio.Task[None] | None = None
         self._in_hand: list[InHand] = []
+        self._beside = Beside(
+            committer=committer, park=self._park, survived=self._survived, metrics=metrics, most=group_max
+        )
+        self._raising = asyncio.Lock()
         metrics.oldest_command.set_function(self.oldest_age_s)
 
     def oldest_age_s(self) -> float:
-        """How long ago the oldest command in hand was accepted; 0 where there is none. The queue is in order: what waits is younger."""
-        accepted = [work.command.time for group in self._in_hand for work in group.works]
+        """How long ago the oldest command in hand was accepted; 0 where there is none. The queue is in order: what waits is younger.
+
+        What is applied in steps has nothing to wait for once it is begun.
+        """
+        accepted = [work.command.time for group in self._in_hand for work in group.works] + self._beside.waiting_since()
         return (datetime.now(UTC) - min(accepted)).total_seconds() if accepted else 0.0
 
     def start(self) -> None:
@@ -84,6 +93,8 @@ class CommandConsumer:
                 self._arrived.set()
                 if self._work is not None:
                     await asyncio.wait([self._work], timeout=within_s)
+                await self._beside.drain()
+        await self._beside.close()
         await end(*(task for task in (self._work, self._finishing, self._connection) if task is not None))
 
     @property
@@ -161,18 +172,19 @@ class CommandConsumer:
             await asyncio.wait([self._finishing])
 
     async def _settle_suspects_alone(self, group: InHand) -> None:
-        """Nothing new is taken and everything else in hand is settled first; then each suspect by itself."""
+        """Nothing new is taken, nothing is applied beside, and everything else in hand is settled first; then each suspect by itself."""
         subscription = group.subscription
-        await subscription.pause()
-        if not subscription.is_open:
-            return
-        in_hand = [*group.deliveries, *self._waiting_of(subscription)]
-        innocent = [delivery for delivery in in_hand if not delivery.is_suspect]
-        for deliveries in [innocent, *([each] for each in in_hand if each.is_suspect)]:
-            if deliveries:
-                await self._settle_alone(InHand(deliveries))
-        if not self._stopping:
-            await subscription.consume(prefetch=subscription.prefetch)
+        async with self._beside.alone():
+            await subscription.pause()
+            if not subscription.is_open:
+                return
+            in_hand = [*group.deliveries, *self._waiting_of(subscription)]
+            innocent = [delivery for delivery in in_hand if not delivery.is_suspect]
+            for deliveries in [innocent, *([each] for each in in_hand if each.is_suspect)]:
+                if deliveries:
+                    await self._settle_alone(InHand(deliveries, is_alone=True))
+            if not self._stopping:
+                await subscription.consume(prefetch=subscription.prefetch)
 
     def _waiting_of(self, subscription: Subscription) -> list[Delivery]:
         """Takes what this subscription has delivered meanwhile; what a newer one has delivered goes on waiting."""
@@ -198,14 +210,14 @@ class CommandConsumer:
         except Exception as error:
             log.warning("group_written_anew", queue=QUEUE.name, error=type(error).__name__, count=len(group.works))
             await self._finished()
-            await self._commit_held(group.works)
+            await self._commit_held(group, group.works)
             return None
 
     async def _finish(self, group: InHand, written: Group | None) -> None:
         try:
             with loss_is_an_error():
                 await self._acknowledge(group, written)
-                await self._raise_prefetch(group.deliveries, group.subscription)
+                await self._survived(group)
         except Exception:
             await self._give_back(group)
         finally:
@@ -217,18 +229,18 @@ class CommandConsumer:
             if written is not None:
                 await self._committer.finish(written)
                 await self._park(written.defects)
+                await self._hand_over(written.effects, group)
         except Exception as error:
             log.warning("group_finished_anew", queue=QUEUE.name, error=type(error).__name__, count=len(group.works))
-            await self._commit_held(group.works)
-        finally:
-            for work in group.works:
-                if work.span is not None:
-                    work.span.end()
-        for subscription in group.subscriptions:
-            tags = [delivery.tag for delivery in group.deliveries if delivery.subscription is subscription]
-            await subscription.acknowledge(tags)
+            await self._commit_held(group, group.works)
+        await group.acknowledge()
         self._metrics.group_seconds.observe(time.perf_counter() - group.began)
-        group.log_settled()
+
+    async def _hand_over(self, effects: Sequence[Effect], group: InHand) -> None:
+        if group.is_alone:
+            await self._beside.apply_at_once(effects, group)
+        else:
+            await self._beside.take(effects, group)
 
     async def _give_back(self, group: InHand) -> None:
         """Whatever is not acknowledged comes again, on the next channel."""
@@ -236,11 +248,14 @@ class CommandConsumer:
         for subscription in group.subscriptions:
             await subscription.close()
 
-    async def _raise_prefetch(self, group: Sequence[Delivery], subscription: Subscription) -> None:
+    async def _survived(self, group: InHand) -> None:
+        """What was in hand did not kill the process. A message that was delivered before shows that only while it is still at work."""
         wanted = GROUPS_PREFETCHED * self._group_max
-        is_low = subscription.is_consuming and subscription.prefetch < wanted
-        if is_low and not self._stopping and any(delivery.is_fresh for delivery in group):
-            await subscription.consume(prefetch=wanted)
+        async with self._raising:
+            for subscription in group.subscriptions:
+                is_low = subscription.is_consuming and subscription.prefetch < wanted
+                if is_low and not self._stopping and group.shows_life:
+                    await subscription.consume(prefetch=wanted)
 
     async def _taken(self, message: AbstractIncomingMessage) -> Work | None:
         try:
@@ -249,27 +264,29 @@ class CommandConsumer:
             await self._bury(message, error.reason, error.detail)
             return None
 
-    async def _commit_held(self, works: Sequence[Work]) -> None:
+    async def _commit_held(self, group: InHand, works: Sequence[Work]) -> None:
         """Commits; holds the group while MongoDB is away, which costs no attempts; finds the one that a defect is about."""
         pause_s = HOLD_PAUSE_S
         while works:
             try:
-                return await self._park((await self._committer.commit(works)).defects)
+                committed = await self._committer.commit(works)
+                await self._park(committed.defects)
+                return await self._hand_over(committed.effects, group)
             except Exception as error:
                 if not is_away(error):
-                    return await self._commit_parts(works)
+                    return await self._commit_parts(group, works)
                 log.warning("held_while_away", queue=QUEUE.name, error=type(error).__name__, count=len(works))
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, HOLD_PAUSE_MAX_S)
         return None
 
-    async def _commit_parts(self, works: Sequence[Work]) -> None:
+    async def _commit_parts(self, group: InHand, works: Sequence[Work]) -> None:
         """After a defect: it takes nobody along but the command that it is about, which is found by dividing, and parked."""
         if len(works) > 1:
             log.warning("group_divided", queue=QUEUE.name, count=len(works))
             size = math.ceil(len(works) / PARTS)
             parts = [works[start : start + size] for start in range(0, len(works), size)]
-            await asyncio.gather(*(self._commit_held(part) for part in parts))
+            await asyncio.gather(*(self._commit_held(group, part) for part in parts))
             return
         await self._park([(works[0], traceback.format_exc())])
 

@@ -1,15 +1,16 @@
 """Commands that make no entry: read marks, preferences, watches, redaction. Each may run twice."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import assert_never
+from functools import partial
+from typing import Any, assert_never
 
 from services.threads import access, announcements, answers
 from services.threads.access import Parties
 from services.threads.announcements import Announcements
 from services.threads.entries import Log
-from services.threads.marks import ABOVE_ALL_POSITIONS, Marks, Reader
+from services.threads.mark_runs import MarkRuns, Run
+from services.threads.marks import Marked, Marks, Reader, Wish
 from services.threads.orders import Orders
 from services.threads.people import People
 from services.threads.thread import Entry
@@ -33,20 +34,34 @@ EffectCommand = MarkRead | MarkThreadsRead | SetPreferences | WatchThread | Reda
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """The answer, what must be published before the command is acknowledged, and entries that have steps to do again."""
+    """The answer, what must be published before the command is acknowledged, and entries that have steps to do again.
 
-    answer: CommandOutcome
+    No answer: this was one step of several, and the command is to be applied again. `then` is for when all of that is done.
+    """
+
+    answer: CommandOutcome | None
     outgoing: Sequence[Outgoing] = ()
     unfinished: Sequence[Entry] = field(default_factory=list)
+    then: Callable[[], Awaitable[None]] | None = None
 
 
 class Effects:
-    def __init__(self, *, log: Log, marks: Marks, people: People, orders: Orders, announcements: Announcements) -> None:
-        self._log, self._marks, self._people, self._orders = log, marks, people, orders
+    def __init__(
+        self,
+        *,
+        log: Log,
+        marks: Marks,
+        runs: MarkRuns,
+        people: People,
+        orders: Orders,
+        announcements: Announcements,
+    ) -> None:
+        self._log, self._marks, self._runs = log, marks, runs
+        self._people, self._orders = people, orders
         self._announcements = announcements
 
     async def apply(self, command: EffectCommand) -> Applied:
-        """Applies the command, or answers with the problem that refuses it."""
+        """Applies the command, or a step of it, or answers with the problem that refuses it."""
         order_id = None if isinstance(command, MarkThreadsRead | SetPreferences) else command.data.order_id
         try:
             match command:
@@ -72,50 +87,85 @@ class Effects:
         return parties
 
     async def _mark_read(self, command: MarkRead) -> Applied:
-        parties = await self._parties(command.data.order_id)
+        parties, up_to_seq = await self._parties(command.data.order_id), command.data.up_to_seq
         reader = _reader(command.data.caller, parties)
-        moved = await self._marks.set(reader, parties, command.data.up_to_seq, stamp=command.stamp)
-        result: dict[str, object] = {
-            "order_id": moved.order_id,
-            "up_to_seq": moved.up_to_seq,
-            "unread": moved.unread,
-        }
-        outgoing = announcements.of_mark(command.id, moved, now=command.time, traceparent=command.traceparent)
-        return Applied(answers.done(command.id, moved.order_id, result), outgoing)
+        marked = await self._marks.set(reader, [Wish(parties, up_to_seq)], stamp=command.stamp)
+        if parties.order_id not in marked:
+            raise ProblemError(answers.no_such_seq(up_to_seq))
+        result = _view(marked[parties.order_id])
+        return Applied(answers.done(command.id, parties.order_id, result), _events(command, marked.values()))
 
     async def _mark_threads_read(self, command: MarkThreadsRead) -> Applied:
-        """Marks each thread as its own command would; a thread that is not the caller's is named as not found, the others are marked."""
         caller = command.data.caller
-        wanted = [(mark.order_id, mark.up_to_seq) for mark in command.data.threads]
-        if command.data.all_threads:
-            wanted = await self._everything_unread(caller, command.time)
-        results: list[dict[str, object]] = []
-        outgoing: list[Outgoing] = []
-        for order_id, up_to_seq in wanted:
-            try:
-                parties = await self._parties(order_id)
-                reader = _reader(caller, parties)
-                moved = await self._marks.set(reader, parties, up_to_seq, stamp=command.stamp)
-            except ProblemError as error:
-                results.append({"order_id": order_id, "problem": error.problem.model_dump(exclude_none=True)})
-                continue
-            results.append({"order_id": order_id, "up_to_seq": moved.up_to_seq, "unread": moved.unread})
-            outgoing += announcements.of_mark(command.id, moved, now=command.time, traceparent=command.traceparent)
-        result: dict[str, object] = {"threads": results, "marked": sum("problem" not in each for each in results)}
-        return Applied(answers.done(command.id, None, result), outgoing)
-
-    async def _everything_unread(self, caller: Caller, moment: datetime) -> list[tuple[str, int]]:
+        if not command.data.all_threads:
+            wanted: dict[str, int] = {}
+            for mark in command.data.threads:
+                wanted.setdefault(mark.order_id, mark.up_to_seq)
+            return await self._mark_each(command, wanted)
         if caller.role == "guest" and caller.order_id is not None:
-            return [(caller.order_id, await self._marks.last_seen(caller.order_id, moment))]
+            last_seq = await self._marks.last_seen(caller.order_id, command.time)
+            return await self._mark_each(command, {caller.order_id: last_seq})
+        return await self._mark_next_slice(command)
+
+    async def _mark_each(self, command: MarkThreadsRead, wanted: dict[str, int]) -> Applied:
+        """Marks each thread as its own command would. One that is not the caller's is named with the code of why; with none of theirs
+        there is nothing to keep a list for."""
+        parties = await self._orders.parties(list(wanted))
+        theirs = [each for each in parties.values() if access.side_of(command.data.caller, each) is not None]
+        if not theirs:
+            raise refuse("not_found", answers.NONE_OF_THEM)
+        reader = _reader(command.data.caller, theirs[0])
+        wishes = [Wish(each, wanted[each.order_id]) for each in theirs]
+        marked = await self._marks.set(reader, wishes, stamp=command.stamp)
+        seen = {each.order_id for each in theirs}
+        results: list[dict[str, Any]] = [
+            _view(marked[order_id])
+            if order_id in marked
+            else {
+                "order_id": order_id,
+                "up_to_seq": up_to,
+                "code": "invalid_request" if order_id in seen else "not_found",
+            }
+            for order_id, up_to in wanted.items()
+        ]
+        answer = answers.done(command.id, None, {"threads": results, "marked": len(marked)})
+        return Applied(answer, _events(command, marked.values()))
+
+    async def _mark_next_slice(self, command: MarkThreadsRead) -> Applied:
+        """The next threads of the inbox that have something new; done when there is none left."""
+        caller = command.data.caller
         inbox = access.inbox_key(caller)
         if inbox is None:
             raise refuse("forbidden", "A service has no inbox.")
-        wanted: list[tuple[str, int]] = []
-        position = ABOVE_ALL_POSITIONS
-        while page := await self._marks.unread_threads(inbox, below=position):
-            position = page[-1][0]
-            wanted += [(order_id, await self._marks.last_seen(order_id, moment)) for _, order_id in page]
-        return wanted
+        run = await self._runs.go_on(inbox, command)
+        if run is None:
+            raise refuse("conflict", answers.RUN_GOES_ON)
+        if not run.slice:
+            page = await self._marks.unread_threads(inbox, below=run.position)
+            if not page:
+                return Applied(answers.done(command.id, None, run.result), then=partial(self.end_run, command))
+            wanted = await self._marks.all_read(page, run.moment)
+            planned = await self._runs.plan(run, wanted, down_to=page[-1].position)
+            if planned is None or not wanted:
+                return Applied(None)
+            run = planned
+        return await self._mark_slice(command, run)
+
+    async def end_run(self, command: MarkThreadsRead) -> None:
+        """The outcome of a command that marks everything is kept: the next one of its inbox may begin."""
+        if (inbox := access.inbox_key(command.data.caller)) is not None:
+            await self._runs.end(inbox, command.id)
+
+    async def _mark_slice(self, command: MarkThreadsRead, run: Run) -> Applied:
+        caller, wanted = command.data.caller, dict(run.slice)
+        parties = await self._orders.parties(list(wanted))
+        theirs = [each for each in parties.values() if access.side_of(caller, each) is not None]
+        marked: dict[str, Marked] = {}
+        if theirs:
+            wishes = [Wish(each, wanted[each.order_id]) for each in theirs]
+            marked = await self._marks.set(_reader(caller, theirs[0]), wishes, stamp=run.stamp)
+        results = [_view(each) for each in marked.values()]
+        return Applied(None, _events(command, marked.values()), then=partial(self._runs.advance, run, results=results))
 
     async def _set_preferences(self, command: SetPreferences) -> Applied:
         chosen = await self._people.choose(command.data, stamp=command.stamp)
@@ -156,3 +206,18 @@ class Effects:
 def _reader(caller: Caller, parties: Parties) -> Reader:
     side = access.require(caller, "mark_read", parties)
     return Reader(caller=caller, side=side)
+
+
+def _view(marked: Marked) -> dict[str, object]:
+    moved = marked.moved
+    return {"order_id": moved.order_id, "up_to_seq": moved.up_to_seq, "unread": moved.unread}
+
+
+def _events(command: MarkRead | MarkThreadsRead, marked: Iterable[Marked]) -> list[Outgoing]:
+    """What is told of the marks that have changed something."""
+    return [
+        outgoing
+        for each in marked
+        if each.changed
+        for outgoing in announcements.of_mark(command.id, each.moved, now=command.time, traceparent=command.traceparent)
+    ]

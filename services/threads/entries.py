@@ -100,9 +100,11 @@ class Log:
         found = await (await self._entries.aggregate(newest_seqs_stages(order_ids))).to_list()
         return {document["_id"]: document["seq"] for document in found}
 
-    async def at(self, order_id: OrderId, seq: int) -> Entry | None:
-        document = await self._entries.find_one({"order_id": order_id, "seq": seq})
-        return None if document is None else read_entry(document)
+    async def states_at(self, places: Sequence[tuple[OrderId, int]]) -> dict[OrderId, State]:
+        """The states of threads right after these entries, (order id, seq), one a thread; a thread that has no such entry is missing."""
+        asked = [{"order_id": order_id, "seq": seq} for order_id, seq in places]
+        found = self._entries.find({"$or": asked}, {"_id": 0, "order_id": 1, "after": 1})
+        return {document["order_id"]: State.read(document["after"]) for document in await found.to_list()}
 
     async def last_before(self, order_id: OrderId, moment: datetime) -> Entry | None:
         """The newest entry that was committed by that moment."""

@@ -17,10 +17,12 @@ log = structlog.get_logger(__name__)
 
 @dataclass(eq=False, slots=True)
 class InHand:
-    """Deliveries that are settled together, and the commands in them."""
+    """Deliveries that are settled together, and the commands in them. `is_alone`: nothing else may be in hand meanwhile."""
 
     deliveries: Sequence[Delivery]
     works: Sequence[Work] = ()
+    is_alone: bool = False
+    is_settled: bool = False
     began: float = field(default_factory=time.perf_counter)
 
     @property
@@ -35,8 +37,27 @@ class InHand:
     def ids(self) -> set[str]:
         return {work.command.id for work in self.works}
 
-    def log_settled(self) -> None:
-        """One line a command; `ms` is since the gateway accepted it."""
+    @property
+    def shows_life(self) -> bool:
+        """Whether one of these shows that more may be taken: a fresh one, or one that is not acknowledged after it was worked on."""
+        return not self.is_settled or any(delivery.is_fresh for delivery in self.deliveries)
+
+    def set_aside(self, work: Work) -> "InHand":
+        """The command by itself: whoever has it acknowledges it, and this hand does not."""
+        aside = [delivery for delivery in self.deliveries if delivery.message is work.message]
+        self.deliveries = [delivery for delivery in self.deliveries if delivery.message is not work.message]
+        self.works = [each for each in self.works if each is not work]
+        return InHand(aside, [work], began=self.began)
+
+    async def acknowledge(self) -> None:
+        """All at once, and says so: one line a command; `ms` is since the gateway accepted it."""
+        self.is_settled = True
+        for work in self.works:
+            if work.span is not None:
+                work.span.end()
+        for subscription in self.subscriptions:
+            tags = [delivery.tag for delivery in self.deliveries if delivery.subscription is subscription]
+            await subscription.acknowledge(tags)
         now = datetime.now(UTC)
         for work in self.works:
             command = work.command

@@ -38,7 +38,7 @@ class Metrics:
             self.dead_letters.labels(queue)
         self.stage_seconds = Histogram(
             "parley_commit_stage_seconds",
-            "Of committing a group: looking its commands up, writing entries, finishing them (project, answer, publish), and effects",
+            "Of committing a group: looking its commands up, writing entries, finishing them (project, answer, publish); and of a step of an effect",
             ["stage"],
             buckets=STAGES_S,
             registry=registry,
@@ -49,8 +49,13 @@ class Metrics:
             buckets=(*STAGES_S, 10, 30, 60, 300, 3600),
             registry=registry,
         )
+        self.put_off = Counter(
+            "parley_commands_put_off",
+            "Commands that went round through a retry tier because their person, or all together, had as many in hand as may be",
+            registry=registry,
+        )
         self.oldest_command = Gauge(
             "parley_oldest_command_seconds",
-            "Age of the oldest command in this worker's hands, 0 when there is none; as the queue is in order, what waits is younger",
+            "Age of the oldest command in this worker's hands that is not begun or not finished, 0 when there is none; as the queue is in order, what waits is younger",
             registry=registry,
         )

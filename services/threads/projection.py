@@ -16,7 +16,7 @@ from services.threads.entries import DUPLICATE_KEY
 from services.threads.thread import SIDES, Entry
 from shared.callers import SHOP_SELLER_ID
 from shared.fields import Side
-from shared.mongo import Database
+from shared.mongo import Database, own_of
 from shared.orders import OrderSnapshot
 
 EXCERPT_CHARACTERS: Final = 140
@@ -63,7 +63,18 @@ class Projection:
             )
 
     async def write_marks(self, marks: Sequence[InboxMark]) -> None:
-        await self._write([UpdateOne({"_id": mark.order_id}, mark_update(mark), upsert=True) for mark in marks])
+        """Projects the marks, at most one of each side in a thread: one statement a side."""
+        for side in SIDES:
+            of_side = [mark for mark in marks if mark.side == side]
+            if not of_side:
+                continue
+            order_ids = [mark.order_id for mark in of_side]
+            written = await self._threads.update_many({"_id": {"$in": order_ids}}, marks_update(of_side))
+            if written.matched_count < len(of_side):
+                # As with entries: a thread that is not projected yet.
+                await self._write(
+                    [UpdateOne({"_id": mark.order_id}, marks_update([mark]), upsert=True) for mark in of_side]
+                )
 
     async def unread(self, order_ids: Sequence[str]) -> dict[str, dict[Side, int]]:
         """What is new in each inbox, by order."""
@@ -124,9 +135,7 @@ def entries_update(entries: Collection[Entry]) -> list[Stage]:
     One statement for all of them: each document finds its own by its `_id`. MongoDB reads the derivation once, which costs it a
     quarter of what one statement a thread does.
     """
-    order_ids = [entry.order_id for entry in entries]
-    states = [_state(entry) for entry in entries]
-    own = {"$arrayElemAt": [{"$literal": states}, {"$indexOfArray": [{"$literal": order_ids}, "$_id"]}]}
+    own = own_of({entry.order_id: _state(entry) for entry in entries})
     newer = {"$lt": [{"$ifNull": ["$seq", -1]}, "$new.above"]}
     fields = {name: {"$cond": [newer, f"$new.{name}", _stored(f"${name}")]} for name in ("seq", "after", "last")}
     return [{"$set": {"new": own}}, {"$set": fields}, *DERIVED, {"$unset": "new"}]
@@ -145,11 +154,13 @@ def _state(entry: Entry) -> dict[str, Any]:
     return {"above": above, "seq": entry.seq, "after": entry.after.document(), "last": last}
 
 
-def mark_update(mark: InboxMark) -> list[Stage]:
-    """The inbox's mark where its stamp is newer than what stands, and everything derived."""
-    newer = {"$lt": [{"$ifNull": [f"$marks.{mark.side}.stamp", ""]}, mark.stamp]}
-    value = {"stamp": mark.stamp, "seq": mark.seq, "own": mark.own}
-    return [_guarded(newer, {f"marks.{mark.side}": value}), *DERIVED]
+def marks_update(marks: Collection[InboxMark]) -> list[Stage]:
+    """The inboxes' marks, all of one side and one a thread, where their stamps are newer than what stands, and everything derived."""
+    (side,) = {mark.side for mark in marks}
+    values = {mark.order_id: {"stamp": mark.stamp, "seq": mark.seq, "own": mark.own} for mark in marks}
+    newer = {"$lt": [{"$ifNull": [f"$marks.{side}.stamp", ""]}, "$new.stamp"]}
+    mark = {"$cond": [newer, "$new", _stored(f"$marks.{side}")]}
+    return [{"$set": {"new": own_of(values)}}, {"$set": {f"marks.{side}": mark}}, *DERIVED, {"$unset": "new"}]
 
 
 def _guarded(newer: Expression, fields: dict[str, Any]) -> Stage:

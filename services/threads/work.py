@@ -129,6 +129,21 @@ def waiting(work: Work) -> Outgoing:
     )
 
 
+def put_off(work: Work) -> Outgoing:
+    """The command on its way round through the shortest retry tier, since its person has so many in hand: no trouble of its own either."""
+    message = work.message
+    return Outgoing(
+        exchange=QUEUE.retry_exchange,
+        routing_key=topology.retry_queue(QUEUE.name, topology.RETRY_TIERS_MS[0]),
+        body=message.body,
+        message_id=f"{message.message_id}",
+        headers=retry_headers(message, QUEUE, _attempt(message)),
+        content_type=MEDIA_TYPE,
+        reply_to=message.reply_to,
+        correlation_id=message.correlation_id,
+    )
+
+
 def later(work: Work) -> Outgoing | None:
     """The command on its way through its next retry tier, or None where it has passed them all."""
     return retry(work.message, QUEUE)

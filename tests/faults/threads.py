@@ -9,8 +9,12 @@ from typing import Final
 from pymongo.errors import AutoReconnect
 
 from services.threads import __main__ as service
+from services.threads.commit import Committer
 from services.threads.consumers import CommandConsumer
 from services.threads.entries import Log
+from services.threads.mark_runs import MarkRuns
+from services.threads.marks import Marks
+from services.threads.outcomes import Outcomes
 from services.threads.projection import Projection
 from services.threads.replies import Replies
 from services.threads.subscription import Subscription
@@ -22,6 +26,10 @@ from tests.faults.points import FILE, Orders, Point, names
 
 def _has_event(_publisher: GroupPublisher, messages: Sequence[Outgoing], **_named: object) -> bool:
     return any(message.exchange == EVENTS for message in messages)
+
+
+def _has_marks(_committer: Committer, messages: Sequence[Outgoing], **_named: object) -> bool:
+    return any(message.exchange == EVENTS and message.routing_key == "thread.read" for message in messages)
 
 
 def _away() -> Exception:
@@ -45,17 +53,27 @@ POINTS: Final = (
     Point("marked", Log, "mark_finished", _away),
     Point("acknowledged", Subscription, "acknowledge", _closed),
 )
+# Of a command that makes no entry. Posts never come here, so the grid's cells do not.
+EFFECT_POINTS: Final = (
+    Point("run begun", MarkRuns, "go_on", _away),
+    Point("slice planned", MarkRuns, "plan", _away),
+    Point("slice marked", Marks, "set", _away),
+    Point("slice told", Committer, "_publish", _unconfirmed, counts=_has_marks),
+    Point("slice stored", MarkRuns, "advance", _away),
+    Point("run ended", MarkRuns, "end", _away),
+    Point("outcome kept", Outcomes, "keep_applied", _away),
+)
 KILL_POINTS: Final = ("after delivered", *(f"after {point.name}" for point in POINTS[1:]))
 
 
 def attach() -> None:
-    for point in POINTS:
+    for point in (*POINTS, *EFFECT_POINTS):
         point.attach()
 
 
 def main() -> None:
     if (point := os.environ.get("FAULT_AT")) is not None:
-        if point not in names(POINTS):
+        if point not in names([*POINTS, *EFFECT_POINTS]):
             raise SystemExit(f"no point is called {point!r}")
         os.environ[FILE] = str(Path(tempfile.mkdtemp(prefix="fault-")) / "order")
         Orders(Path(os.environ[FILE])).give(point, "kill -9")

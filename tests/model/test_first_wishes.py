@@ -8,7 +8,7 @@ from uuid6 import uuid7
 from services.threads import indexes
 from services.threads.access import Parties
 from services.threads.entries import Log
-from services.threads.marks import Marks, Reader
+from services.threads.marks import Marks, Reader, Wish
 from services.threads.people import People
 from services.threads.projection import Projection
 from services.threads.recipients import Choices
@@ -29,7 +29,7 @@ async def test_of_two_first_read_marks_at_once_the_newer_one_stands(database: As
         parties = Parties(order.order_id, "c-7", "s-1", guest=False)
         older, newer = str(uuid7()), str(uuid7())
         reader = Reader(caller=SELLER, side="seller")
-        await asyncio.gather(*(marks.set(reader, parties, 0, stamp=stamp) for stamp in (older, newer)))
+        await asyncio.gather(*(marks.set(reader, [Wish(parties, 0)], stamp=stamp) for stamp in (older, newer)))
         person = await database["reads"].find_one({"_id": f"{order.order_id}|{SELLER.person}"})
         inbox = await database["threads"].find_one({"_id": order.order_id})
         assert person is not None

@@ -49,13 +49,15 @@ async def mark_read(
     operation_id="markThreadsRead",
     summary="Set the caller's read marks in several threads, or in all",
     response_model=MarksResult,
-    responses=described.write(done={200: MarksResult}),
+    responses=described.write(404, done={200: MarksResult}),
     openapi_extra=described.takes(ReadMarks, {"threads": [{"order_id": "1042", "up_to_seq": 12}]}),
 )
 async def mark_threads_read(
     write: WriteRequest, parts: TheParts, marks: Annotated[ReadMarks, json_body(ReadMarks)]
 ) -> Response:
-    """`{"threads": […]}` (up to 100) or `{"all": true}`. A thread that is not the caller's is named, the others are marked."""
+    """`{"threads": […]}` (up to 100, each once) or `{"all": true}`. A thread that is not the caller's is named, the others are marked; none of
+    them theirs is 404. All of a large inbox takes a while, and is `accepted` until the last thread is marked; 409 while one such request
+    for this inbox is being worked on."""
     access.with_inbox(write.caller)
     asked = _marks(marks, write)
     return await parts.commands.answer(MarkThreadsRead(**write.heading("threads.read"), data=asked), write)

@@ -2,6 +2,8 @@
 
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -108,8 +110,16 @@ class Recorder(CommandListener):
     """Keeps what the driver sends, so that a test can have just that explained."""
 
     commands: list[Document] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def recording(self) -> Iterator[list[str]]:
+        """The names of all commands that are sent within."""
+        self.names = []
+        yield self.names
 
     def started(self, event: CommandStartedEvent) -> None:
+        self.names.append(event.command_name)
         if event.command_name in ("find", "aggregate"):
             self.commands.append(dict(event.command))
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from services.threads.access import Parties, side_of
 from services.threads.entries import Log
-from services.threads.marks import Marks, Reader
+from services.threads.marks import Marks, Reader, Wish
 from services.threads.orders import Orders
 from services.threads.projection import Projection
 from services.threads.thread import Entry, EntryCommand, Made, Thread, decide
@@ -126,7 +126,7 @@ class Shop:
         parties = self.threads[order_id].parties
         side = side_of(caller, parties)
         assert side is not None
-        await self.marks.set(Reader(caller, side), parties, up_to_seq, stamp=stamp(self.ticks))
+        await self.marks.set(Reader(caller, side), [Wish(parties, up_to_seq)], stamp=stamp(self.ticks))
 
     def _head(self) -> dict[str, object]:
         self.ticks += 1
