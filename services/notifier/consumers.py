@@ -1,5 +1,6 @@
 """The one queue that the notifier reads, and what it does with each type of message."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final, assert_never
@@ -9,7 +10,7 @@ from aio_pika.abc import AbstractIncomingMessage
 from opentelemetry.trace import SpanKind
 from pymongo.errors import AutoReconnect, OperationFailure
 
-from services.notifier.contents import gathered, is_urgent, order_shown, version_of
+from services.notifier.contents import gathered, is_urgent, order_shown, source_of, version_of
 from services.notifier.known import Known
 from services.notifier.mails import Mails
 from services.notifier.metrics import Metrics
@@ -45,21 +46,22 @@ class Notifications:
         self._delay_s, self._on_due = delay_s, on_due
 
     async def take_some(self, messages: Sequence[AbstractIncomingMessage]) -> list[AbstractIncomingMessage]:
-        """Takes the entries in these messages in one go; answers the messages that are still to be handled, each by itself.
+        """Takes the entries and the read marks in these messages in one go each; answers the messages that are still to be handled, each by itself.
 
         Those are of other types, or not as they should be, or could not be taken now: nothing is decided about them here.
         """
-        events = [_addressed(message) for message in messages]
-        try:
-            troubles = iter(await self._take([event for event in events if event is not None]))
-        except Exception:
-            # Away, or a defect that one of them is about: handled singly, each meets its own.
-            return list(messages)
-        return [
-            message
-            for message, event in zip(messages, events, strict=True)
-            if event is None or next(troubles) is not None
-        ]
+        events = [_readable(message) for message in messages]
+        left = set(range(len(messages)))
+        entries = {at: event for at, event in enumerate(events) if isinstance(event, EntryAddressed)}
+        marks = {at: event for at, event in enumerate(events) if isinstance(event, ThreadRead)}
+        # What fails, away or by a defect that one of them is about, is handled singly: each meets its own.
+        with contextlib.suppress(Exception):
+            troubles = await self._take(list(entries.values()))
+            left -= {at for at, trouble in zip(entries, troubles, strict=True) if trouble is None}
+        with contextlib.suppress(Exception):
+            await self._read(list(marks.values()))
+            left -= marks.keys()
+        return [messages[at] for at in sorted(left)]
 
     async def handle(self, message: AbstractIncomingMessage) -> None:
         """Raises CannotProcess for what is no notification, and what `shared.mongo` counts as away where MongoDB is."""
@@ -90,6 +92,21 @@ class Notifications:
                 await self._known.moved(event.data)
             case _:
                 assert_never(event)
+
+    async def _read(self, events: Sequence[ThreadRead]) -> None:
+        """Keeps the marks; thousands come in a row where everything in an inbox is marked."""
+        if not events:
+            return
+        spans = [
+            traces.begin(f"take {event.type}", parent=event.traceparent, kind=SpanKind.CONSUMER) for event in events
+        ]
+        try:
+            await self._known.read_some([event.data for event in events])
+        except Exception as error:
+            _end(spans, [error] * len(spans))
+            raise
+        _end(spans, [None] * len(spans))
+        self._metrics.events.labels(events[0].type).inc(len(events))
 
     async def _take(self, events: Sequence[EntryAddressed]) -> list[Exception | None]:
         """What hinders each of the events; None where its entry is taken for all its recipients."""
@@ -135,14 +152,14 @@ class Notifications:
         self._on_due()
 
 
-def _addressed(message: AbstractIncomingMessage) -> EntryAddressed | None:
-    """The entry in the message; None where there is none, or the message is not as it should be."""
+def _readable(message: AbstractIncomingMessage) -> Notification | None:
+    """The event in the message; None where it is not as it should be."""
     try:
         require_publisher(message, QUEUE)
         event: Notification = envelope.read(NOTIFICATION, message.body)
     except CannotProcess:
         return None
-    return event if isinstance(event, EntryAddressed) else None
+    return event
 
 
 def _takings(event: EntryAddressed, span: traces.Span | None) -> list[Taking]:
@@ -153,7 +170,7 @@ def _takings(event: EntryAddressed, span: traces.Span | None) -> list[Taking]:
     recipients = [
         each.model_copy(update={"version": version_of(each, order.version)}) for each in event.data.recipients
     ]
-    return [Taking(entry, recipient, order) for recipient in recipients]
+    return [Taking(entry, recipient, order, source_of(event, recipient)) for recipient in recipients]
 
 
 def _end(spans: Sequence[traces.Span | None], troubles: Sequence[Exception | None]) -> None:

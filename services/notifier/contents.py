@@ -140,6 +140,12 @@ def order_shown(order: OrderSnapshot, *, item_count: int) -> OrderShown:
     )
 
 
+def source_of(event: EntryAddressed, recipient: Recipient) -> str:
+    """The party that a recipient hears of by this event: for the customer the seller, for everybody else the customer."""
+    data = event.data
+    return f"seller:{data.seller_id}" if recipient.inbox == "customer" else f"customer:{data.customer_id}"
+
+
 def is_urgent(kind: EntryKind) -> bool:
     """A dispute step is mailed at once, with whatever was waiting."""
     return kind != "text"

@@ -28,12 +28,20 @@ class Known:
         self._lookups: Groups[Mail, Knowledge] = Groups(self._look_up, at_most=MAX_GROUP)
 
     async def read(self, mark: MarkMoved) -> None:
+        """As `read_some` of this one."""
+        await self.read_some([mark])
+
+    async def read_some(self, marks: Sequence[MarkMoved]) -> None:
         """Keeps the highest `seq` ever read in an inbox: what was read once is not mailed, even if it is unread again.
 
         Of the shop's people each has a mark of their own too: a watcher is mailed what only a colleague has read.
         """
-        readers = [mark.inbox, mark.person] if mark.inbox == "shop" else [mark.inbox]
-        writes = [_higher(mark, reader) for reader in readers]
+        highest: dict[str, MarkMoved] = {}
+        for mark in marks:
+            for reader in [mark.inbox, mark.person] if mark.inbox == "shop" else [mark.inbox]:
+                key = join_key(mark.order_id, reader)
+                highest[key] = max(highest.get(key, mark), mark, key=lambda each: each.up_to_seq)
+        writes = [_higher(key, mark) for key, mark in highest.items()]
         for _ in range(MAX_RACES):
             try:
                 await self._reads.bulk_write(writes, ordered=False)
@@ -111,11 +119,9 @@ class Known:
         ]
 
 
-def _higher(mark: MarkMoved, reader: str) -> UpdateOne:
+def _higher(key: str, mark: MarkMoved) -> UpdateOne:
     about = {"order_id": mark.order_id, "inbox": mark.inbox}
-    return UpdateOne(
-        {"_id": join_key(mark.order_id, reader)}, {"$max": {"seq": mark.up_to_seq}, "$set": about}, upsert=True
-    )
+    return UpdateOne({"_id": key}, {"$max": {"seq": mark.up_to_seq}, "$set": about}, upsert=True)
 
 
 def _mark_of(mail: Mail) -> str:

@@ -130,9 +130,11 @@ class Mails:
         self._lease_s, self._give_up_s = lease_s, give_up_s
         self._resend, self._holder = resend, holder
 
-    async def take(self, entry: Gathered, recipient: Recipient, order: OrderShown) -> bool:
+    async def take(
+        self, entry: Gathered, recipient: Recipient, order: OrderShown, *, source: str | None = None
+    ) -> bool:
         """Takes the entry for this person, once for ever; False where it had been taken before."""
-        (answer,) = await self.take_some([Taking(entry, recipient, order)])
+        (answer,) = await self.take_some([Taking(entry, recipient, order, source)])
         if isinstance(answer, Exception):
             raise answer
         return answer

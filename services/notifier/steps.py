@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from services.notifier.contents import Gathered, OrderShown, is_urgent
 from shared.events import Recipient
-from shared.mongo import Document
+from shared.mongo import Document, own_of
 
 Stage = dict[str, Any]
 
@@ -48,7 +48,7 @@ def literal(value: object) -> Stage:
 
 def own(values: Mapping[str, object]) -> Stage:
     """Each mail's own one of these values, by its `_id`: so that one statement, parsed once, changes many mails."""
-    return {"$arrayElemAt": [literal(list(values.values())), {"$indexOfArray": [literal(list(values)), "$_id"]}]}
+    return own_of(values)
 
 
 def history(step: str, **details: object) -> Stage:
@@ -73,6 +73,7 @@ def begun(
     entry: Gathered,
     recipient: Recipient,
     order: OrderShown,
+    source: str | None = None,
     now: datetime,
     delay_s: float,
 ) -> Document:
@@ -88,6 +89,7 @@ def begun(
         "weight": weight(entry),
         "recipient": recipient.model_dump(mode="json"),
         "order": order.model_dump(mode="json"),
+        "source": source,
         "last_seq": entry.seq,
         "wake_at": due,
         "history": [{"at": now, "step": "taken", "fence": 0, "event_id": entry.event_id, "seq": entry.seq}],
@@ -95,7 +97,14 @@ def begun(
 
 
 def take(
-    *, mail_id: str, key: str, entry: Gathered, recipient: Recipient, order: OrderShown, delay_s: float
+    *,
+    mail_id: str,
+    key: str,
+    entry: Gathered,
+    recipient: Recipient,
+    order: OrderShown,
+    source: str | None = None,
+    delay_s: float,
 ) -> list[Stage]:
     """Puts an entry into the open mail, or makes one. Of several entries, the one with the newest address says it, the newest order wins."""
     stands: Stage = {"$ifNull": ["$recipient.version", ""]}
@@ -116,6 +125,7 @@ def take(
                 "weight": {"$add": [{"$ifNull": ["$weight", 0]}, weight(entry)]},
                 "recipient": _if(is_newest, literal(recipient.model_dump(mode="json")), "$recipient"),
                 "order": _if(has_newest_order, literal(order.model_dump(mode="json")), "$order"),
+                "source": {"$ifNull": ["$source", literal(source)]},
                 "last_seq": {"$max": ["$last_seq", entry.seq]},
                 "wake_at": {"$min": ["$wake_at", due]},
                 "history": history("taken", event_id=entry.event_id, seq=entry.seq),

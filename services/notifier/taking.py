@@ -23,11 +23,12 @@ OPEN_MAILS: Final = "one_open"
 
 @dataclass(frozen=True, slots=True)
 class Taking:
-    """An entry to be taken for one person."""
+    """An entry to be taken for one person. `source` is the other party, of whose mails the person gets only a share."""
 
     entry: Gathered
     recipient: Recipient
     order: OrderShown
+    source: str | None = None
 
     @property
     def key(self) -> str:
@@ -84,6 +85,7 @@ class Takings:
                 entry=taking.entry,
                 recipient=taking.recipient,
                 order=taking.order,
+                source=taking.source,
                 now=now,
                 delay_s=self._delay_s,
             ),
@@ -112,6 +114,7 @@ class Takings:
             entry=taking.entry,
             recipient=taking.recipient,
             order=taking.order,
+            source=taking.source,
             delay_s=self._delay_s,
         )
         guards = {"taken": {"$ne": taking.key}, "weight": {"$lt": self._max_weight}}

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 from deploy.local.ports import LOOPBACK
 from services.notifier.attempts import Attempts
 from services.notifier.connections import Connections
-from services.notifier.contents import gathered, order_shown
+from services.notifier.contents import gathered, order_shown, source_of
 from services.notifier.known import Known
 from services.notifier.mails import Mails
 from services.notifier.metrics import Metrics
@@ -104,7 +104,10 @@ class Office:
         """Takes the entries for all their recipients; which of them were new."""
         taken = [
             await self.mails.take(
-                gathered(event), recipient, order_shown(event.data.order, item_count=event.data.item_count)
+                gathered(event),
+                recipient,
+                order_shown(event.data.order, item_count=event.data.item_count),
+                source=source_of(event, recipient),
             )
             for event in events
             for recipient in event.data.recipients

@@ -4,13 +4,16 @@ import re
 from datetime import UTC, datetime, timedelta
 
 from services.notifier.pace import counted
+from shared.fields import EntryKind
 from shared.mongo import Database
+from shared.orders import Customer
 from tests.integration.notifier.conftest import MakeOffice
 from tests.integration.notifier.office import Office, body
 from tests.servers.smtp import SmtpServer
 from tests.servers.waiting import eventually
 from tests.unit.notifier.making import event, order, seller
 
+NOISY = Customer(id="c-noisy", name="Noisy", email="noisy@example.com")
 LONG_S = 3_600.0
 SHORT_S = 1.5
 
@@ -102,6 +105,49 @@ async def test_the_limit_is_each_persons_own(make_office: MakeOffice, smtp: Smtp
 
     await office.reaches("sent", "sent", "open")
     assert {mail.recipients for mail in smtp.received} == {("mara@example.com",), ("gifts@example.com",)}
+
+
+async def test_one_orders_steps_go_one_by_one_at_first_then_gather_and_keep_nobody_waiting(
+    make_office: MakeOffice, smtp: SmtpServer
+) -> None:
+    office = make_office(limit=60, window_s=LONG_S)
+    office.sender.start()
+    noisy = order("noisy", customer=NOISY)
+    steps: tuple[EntryKind, EntryKind] = ("dispute_opened", "dispute_closed")
+    for seq in range(1, 5):
+        await office.take(event(f"step {seq}.", seq=seq, kind=steps[(seq - 1) % 2], about=noisy, to=(seller(),)))
+        await office.reaches(*["sent"] * seq)
+
+    for seq in range(5, 65):
+        await office.take(event(f"step {seq}.", seq=seq, kind=steps[(seq - 1) % 2], about=noisy, to=(seller(),)))
+    await has_waiting(office, 1)
+    await office.take(event("innocent.", about=order("2"), to=(seller(),)))
+    await office.take(event("really broken.", kind="dispute_opened", about=order("3"), to=(seller(),)))
+
+    await office.reaches(*["sent"] * 6, "open")
+    others = body(smtp, 4) + body(smtp, 5)
+    assert (others.count("innocent."), others.count("really broken.")) == (1, 1)
+    (waits,) = [document for document in await office.documents() if document["state"] == "open"]
+    assert len(waits["entries"]) == 60
+    last = max(
+        document["counted_at"]
+        for document in await office.documents()
+        if document["order_id"] == "noisy" and "counted_at" in document
+    )
+    assert waits["wake_at"] - last < timedelta(seconds=LONG_S / 15 + 1)
+
+
+async def test_one_party_gets_only_its_share_of_a_persons_mails(make_office: MakeOffice, smtp: SmtpServer) -> None:
+    office = make_office(limit=20, window_s=LONG_S)
+    await office.take(*(event(about=order(f"{n}", customer=NOISY), to=(seller(),)) for n in range(9)))
+    office.sender.start()
+    await has_waiting(office, 4)
+
+    await office.take(*(event(about=order(f"o-{n}"), to=(seller(),)) for n in range(5)))
+
+    await office.reaches(*["sent"] * 10, *["open"] * 4)
+    waiting = {document["order_id"] for document in await office.documents() if document["state"] == "open"}
+    assert waiting <= {f"{n}" for n in range(9)}
 
 
 async def test_a_mail_that_was_refused_does_not_count(make_office: MakeOffice, smtp: SmtpServer) -> None:
