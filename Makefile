@@ -12,7 +12,7 @@ RUN_DIR ?= .run
 TEST_WORKERS ?= auto
 UV_VERSION := 0.13.9
 
-.PHONY: help run demo token test unit test-containers prove-cluster prove-alerts prove lint docs chaos fuzz audit ctl bench load bench-lists bench-pages lock venv ready browser prometheus clean grid prove-recovery prove-rolling faults chaos-self-test prove-poison
+.PHONY: help run demo token test unit test-containers prove-cluster prove-alerts prove lint docs chaos fuzz audit ctl bench load bench-lists bench-pages lock venv ready browser prometheus clean grid prove-recovery prove-rolling faults chaos-self-test prove-poison prove-fairness
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -88,6 +88,9 @@ chaos-self-test: ready ## The audit is audited: seeded defects, each to be caugh
 
 prove-poison: ready ## 10,000 commands, of which 3 crash the process; and 1 in 200 that meets a defect
 	@$(PY) -m tests.poison
+
+prove-fairness: ready ## One person makes all the noise that they are let: how long others' posts take, what is kept, whose mails wait (DURATION_S=30 INBOX=20000)
+	@$(PY) -m bench.fairness
 
 ctl: venv ## The operator's tool on the running stack: make ctl DO="dead list" (trace ID, audit, rebuild, mails list, …)
 	@$(PY) -m deploy.ctl $(DO)

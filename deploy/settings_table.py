@@ -65,7 +65,7 @@ ABOUT: Final = {
     "PAGES": "Whether the reference pages are served under /pages",
     "PAGES_FRAME_ANCESTORS": "Who may frame the reference pages: a CSP source list; without it nobody",
     "PAGES_TOKEN_URL": "Your shop's address, on the same origin, where the pages fetch the visitor's token",
-    "PERSON_KEPT_MB_PER_H": "How many megabytes the writes of one person may keep in an hour, through one gateway process, and a tenth more at once; more are 429. 0: no limit",
+    "PERSON_KEPT_MB_PER_H": "How many megabytes the writes of one person may keep in an hour, through one gateway process, and a quarter of that at once; more are 429. 0: no limit",
     "PERSON_WRITES_BURST": "How many writes of one person a gateway process takes at once",
     "PERSON_WRITES_PER_S": "How many writes a second of one person a gateway process takes in the long run; more are 429. 0: no limit",
     "POLL_S": "How often the notifier looks for due mails when nothing has told it of one",

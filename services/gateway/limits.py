@@ -23,8 +23,8 @@ ROUNDING_S: Final = 1e-9
 # A write to an order that is not there is looked at four times before that is said: at once, and after each retry tier.
 LOOKS_AT_A_STRANGE_ORDER: Final = 4
 LEAST_STRANGE_BURST: Final = 10
-# Of what a person's writes may keep in an hour, this part at once: so no hour sees more than 1.1 times as much.
-KEPT_AT_ONCE: Final = 0.1
+# Of what a person's writes may keep in an hour, this part at once: so no hour sees more than 1.25 times as much.
+KEPT_AT_ONCE: Final = 0.25
 UNSUBSCRIBING_PER_S: Final = 0.1
 UNSUBSCRIBING_BURST: Final = 30
 GUEST_SESSIONS_PER_S: Final = 0.5

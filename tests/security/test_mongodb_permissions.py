@@ -39,11 +39,8 @@ WORK = {"find", "insert", "update", "create an index", "list collections"}
 THREADS_KEEPS = (
     "entries",
     "intake",
-<<<<<<< HEAD
     "mailboxes",
-=======
     "mark_runs",
->>>>>>> fd89e02 (Commands that make no entry hold nobody up, and marks are set in bulk)
     "orders",
     "outcomes",
     "preferences",
@@ -52,11 +49,7 @@ THREADS_KEEPS = (
     "threads",
     "watches",
 )
-<<<<<<< HEAD
 NOTIFIER_KEEPS = ("addresses", "choices", "mails", "reads", "redactions", "schema")
-=======
-NOTIFIER_KEEPS = ("choices", "mails", "reads", "redactions", "schema")
->>>>>>> fd89e02 (Commands that make no entry hold nobody up, and marks are set in bulk)
 
 # service × collection: what it may do there. Everything else is refused, and so is everything in collections of other databases.
 MAY: dict[tuple[str, str, str], set[str]] = {

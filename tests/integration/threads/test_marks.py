@@ -9,6 +9,7 @@ import pytest
 from pymongo import AsyncMongoClient
 
 from services.threads import command_status, indexes
+from services.threads.addresses import AddressKeys
 from services.threads.announcements import Announcements
 from services.threads.answers import in_full
 from services.threads.effects import Applied, EffectCommand, Effects
@@ -28,6 +29,7 @@ from tests.integration.threads.documents import Shop, customer, seller, snapshot
 from tests.made import envelope, mark_read
 from tests.servers.mongodb import FreshDatabases, SharedMongo
 
+SECRET = "a secret of the tests, 32 bytes or more"
 SELLER, SELLER_TOO = seller("anna"), seller("bert")
 
 
@@ -53,7 +55,7 @@ class Worker:
             runs=self.runs,
             people=People(database),
             orders=Orders(database),
-            announcements=Announcements(link_secret="x" * 32, administrators=None),
+            announcements=Announcements(link_secret=SECRET, address_keys=AddressKeys(SECRET)),
         )
 
     async def talk(self, count: int, *, by: str = "c-1", of: str = "s-1") -> None:

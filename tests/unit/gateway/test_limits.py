@@ -87,7 +87,7 @@ def test_what_a_person_keeps_in_an_hour_is_bounded_and_others_write_on() -> None
         answer = taken(fair, command, by=CUSTOMER)
         kept += ready(command).cost.kept_bytes if answer == "ok" else 0
         refused = refused if answer == "ok" else answer
-    assert 900_000 < kept <= 1_100_000 + 30_000
+    assert 1_100_000 < kept <= 1_250_000 + 30_000
     assert "as much as may be kept" in refused
     assert taken(fair, post(text), by=OTHER_CUSTOMER) == "ok"
 
