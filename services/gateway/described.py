@@ -26,6 +26,14 @@ WORDS: Final[Mapping[int, str]] = {
     503: "RabbitMQ or threads is away; `Retry-After` says when to try again. `outcome: unknown` where a write was sent without a confirm",
 }
 _RETRY_AFTER = {"Retry-After": {"description": "Seconds", "schema": {"type": "integer", "minimum": 0}}}
+_NEXT = {"Link": {"description": '`rel="next"`, where a page follows (RFC 8288)', "schema": {"type": "string"}}}
+_LIMITS = {
+    "RateLimit-Policy": {
+        "description": "Writes at once, and the seconds in which they come back",
+        "schema": {"type": "string"},
+    },
+    "RateLimit": {"description": "Writes left, and the seconds until all are back", "schema": {"type": "string"}},
+}
 _AUTHENTICATE = {"WWW-Authenticate": {"description": "The scheme to use", "schema": {"type": "string"}}}
 
 _OF_EVERY_ROUTE = (500,)
@@ -39,7 +47,7 @@ def problem(status: int) -> dict[str, Any]:
         "content": {PROBLEM_MEDIA_TYPE: {"schema": PROBLEM_SCHEMA}},
     }
     if status in (429, 503):
-        described["headers"] = _RETRY_AFTER
+        described["headers"] = _RETRY_AFTER | (_LIMITS if status == 429 else {})
     if status == 401:
         described["headers"] = _AUTHENTICATE
     return described
@@ -51,11 +59,12 @@ def problems(*statuses: int) -> Described:
     return {**{status: problem(status) for status in everything}, "default": other}
 
 
-def question(*, etag: bool = False, of_order: bool = True) -> Described:
-    """What any question may be answered with, besides 200."""
+def question(*, etag: str = "For `If-None-Match`", of_order: bool = True, in_pages: bool = False) -> Described:
+    """What any question may be answered with. `etag`: what its tag is for."""
     described = problems(*_OF_TOKENS, 403, *((404,) if of_order else ()))
-    if etag:
-        described[200] = {"headers": {"ETag": {"description": "For `If-Match`", "schema": {"type": "string"}}}}
+    tag = {"ETag": {"description": etag, "schema": {"type": "string"}}}
+    described[200] = {"headers": tag | (_NEXT if in_pages else {})}
+    described[304] = {"description": "Nothing has changed since the `ETag` in `If-None-Match`", "headers": tag}
     return described
 
 
@@ -63,8 +72,8 @@ def write(*also: int, done: Mapping[int, type[BaseModel]], body: bool = True) ->
     """What a write may be answered with: done with the result, accepted, or refused."""
     described = problems(*_OF_TOKENS, 403, 409, 429, *(_OF_BODIES if body else ()), *also)
     for status, model in done.items():
-        described[status] = {"description": "Done", "model": model, "headers": _APPLIED}
-    described[202] = ACCEPTED
+        described[status] = {"description": "Done", "model": model, "headers": _APPLIED | _LIMITS}
+    described[202] = {**ACCEPTED, "headers": ACCEPTED["headers"] | _LIMITS}
     return described
 
 

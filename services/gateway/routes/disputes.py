@@ -27,7 +27,7 @@ CLOSE_EXAMPLE = {"outcome": "replaced", "note": "A new one is on its way."}
     operation_id="getDispute",
     summary="The thread's newest dispute",
     response_model=DisputeView,
-    responses=described.question(etag=True),
+    responses=described.question(etag="For `If-Match` and `If-None-Match`"),
 )
 async def get_dispute(
     order_id: OrderIdInPath, _caller: SignedInCaller, token: BearerToken, parts: TheParts

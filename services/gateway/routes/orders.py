@@ -42,7 +42,7 @@ EXAMPLE = {
     operation_id="listOrders",
     summary="The caller's orders, newest first",
     response_model=ThreadPage,
-    responses=described.question(of_order=False),
+    responses=described.question(of_order=False, in_pages=True),
 )
 async def list_orders(
     query: Annotated[OrdersQuery, Query()], _caller: SignedInCaller, token: BearerToken, parts: TheParts

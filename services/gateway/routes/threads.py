@@ -40,7 +40,7 @@ IMPORT_EXAMPLE = {
     operation_id="listThreads",
     summary="The caller's threads",
     response_model=ThreadPage,
-    responses=described.question(of_order=False),
+    responses=described.question(of_order=False, in_pages=True),
 )
 async def list_threads(
     query: Annotated[ThreadsQuery, Query()], _caller: SignedInCaller, token: BearerToken, parts: TheParts
@@ -54,7 +54,7 @@ async def list_threads(
     operation_id="listMessages",
     summary="The history of a thread",
     response_model=History,
-    responses=described.question(),
+    responses=described.question(in_pages=True),
 )
 async def list_messages(
     order_id: OrderIdInPath,
