@@ -42,7 +42,7 @@ OF_TYPE: Final[Sequence[tuple[Any, tuple[Any, ...]]]] = (
     (fields.NoteText, ("", WIDE * 10_000)),
     (fields.Name, (".", WIDE * 200, "W" * 200, "$customer.name")),
     (fields.PersonId, (".", WIDE * 128, "$where", "a.b|c")),
-    (fields.EmailAddress, ("a@b.co", "l" * 64 + "@" + ".".join(["d" * 60] * 3) + ".example")),
+    (fields.EmailAddress, ("a@b.co", "l" * 64 + "@" + ".".join(["d" * 60, "d" * 60, "d" * 59]) + ".example")),
     (fields.Locale, ("de", "QAA_12345678_abcdefgh_12345678", "fr-CA")),
     (fields.Money, ("0", "-0.0000", "999999999999.9999", "-999999999999.9999", "000000000000")),
     (fields.Currency, ("AAA", "JPY", "ZZZ")),
@@ -81,11 +81,10 @@ def _places(model: type[BaseModel], good: Any, above: str, without: Sequence[str
 
 
 def _of_field(place: str, annotation: Any, good: Any) -> Iterator[tuple[str, Any]]:
-    for known, values in OF_TYPE:
-        if annotation == known:
-            yield from ((place, value) for value in values)
-            return
-    if get_origin(annotation) is Annotated and _is_model_or_list(get_args(annotation)[0]):
+    known = [values for each, values in OF_TYPE if _is(annotation, each)]
+    if known:
+        yield from ((place, value) for value in known[0])
+    elif get_origin(annotation) is Annotated and _is_model_or_list(get_args(annotation)[0]):
         yield from _of_list(place, get_args(annotation), good)
     elif get_origin(annotation) in (Union, types.UnionType):
         for each in get_args(annotation):
@@ -96,6 +95,12 @@ def _of_field(place: str, annotation: Any, good: Any) -> Iterator[tuple[str, Any
         yield from _places(annotation, good, place)
     else:
         yield from ((place, value) for value in _of_limits(place, annotation))
+
+
+def _is(annotation: Any, known: Any) -> bool:
+    """Whether it is the known type, or that one with more rules behind it."""
+    parts, begins = get_args(annotation), get_args(known)
+    return bool(annotation == known or (begins and parts[: len(begins)] == begins))
 
 
 def _is_model_or_list(annotation: Any) -> bool:

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from shared.callers import Caller
 from shared.commands import COMMAND, CloseDispute, ImportMessage, MessageToImport, OpenDispute, PostMessage
+from shared.fields import GIVEN
 from shared.orders import ORDER_EVENT, OrderSnapshot, order_event
 from tests.extremes import MOMENTS, variants
 from tests.made import ADMIN, CUSTOMER, SELLER, close_dispute, new_id, open_dispute, post, snapshot
@@ -40,7 +41,7 @@ def _of_orders() -> Iterator[Case]:
     for number, (place, content) in enumerate(variants(OrderSnapshot, good)):
         told = content if place == "order_id" else {**content, "order_id": f"order-{number}"}
         event = order_event(OrderSnapshot.model_validate_json(json.dumps(told), strict=True), source="shop", now=NOW)
-        order = ORDER_EVENT.validate_json(event.model_dump_json(exclude_none=True)).data
+        order = ORDER_EVENT.validate_json(event.model_dump_json(exclude_none=True), context=GIVEN).data
         yield Case(
             f"{place} of {order.order_id}", order, (post("Hello", by=_who_sells(order), order_id=order.order_id),)
         )
