@@ -12,7 +12,7 @@ RUN_DIR ?= .run
 TEST_WORKERS ?= auto
 UV_VERSION := 0.13.9
 
-.PHONY: help run demo token test unit test-containers prove-cluster prove-alerts prove lint docs chaos fuzz audit ctl bench load bench-lists bench-pages lock venv ready browser prometheus clean grid prove-recovery prove-rolling faults chaos-self-test prove-poison prove-fairness
+.PHONY: help run demo token test unit test-containers prove-cluster prove-alerts prove lint docs chaos fuzz audit ctl bench load bench-lists bench-pages lock venv ready browser prometheus node clean grid prove-recovery prove-rolling faults chaos-self-test prove-poison prove-fairness
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -27,7 +27,7 @@ demo: venv ## A shop, a customer and a seller use the running stack, or the comp
 token: venv ## A bearer token: ROLE=customer|seller|admin|service ID=…, or ROLE=guest ORDER=…
 	@$(PY) -m deploy.local.tokens
 
-test: ready browser prometheus faults ## Everything that a change must pass: style, types, every test (ARGS= for pytest: only what it names)
+test: ready browser prometheus faults node ## Everything that a change must pass: style, types, every test (ARGS= for pytest: only what it names)
 	$(PY) -m pytest $(or $(ARGS),--numprocesses=$(TEST_WORKERS))
 
 unit: venv ## The tests that need no server, in seconds
@@ -126,6 +126,9 @@ prometheus:
 
 faults:
 	@deploy/local/bootstrap.sh faults
+
+node:
+	@deploy/local/bootstrap.sh node
 
 clean: ## Deletes the local stack's data (not what was fetched)
 	@mkdir -p $(RUN_DIR)

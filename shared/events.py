@@ -185,14 +185,14 @@ class DisputeClosed(EventEnvelope):
 
 
 class MessageRedacted(EventEnvelope):
-    """A text was taken out. Routing key `message.redacted`; on both exchanges."""
+    """A text was taken out. Routing key `message.redacted`."""
 
     type: Literal["parley.message.redacted.v1"] = "parley.message.redacted.v1"
     data: TextTakenOut
 
 
 class ThreadRead(EventEnvelope):
-    """A read mark moved, forward or back. Routing key `thread.read`; on both exchanges."""
+    """A read mark moved, forward or back. Routing key `thread.read`."""
 
     type: Literal["parley.thread.read.v1"] = "parley.thread.read.v1"
     data: MarkMoved

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Installs what is missing on a Debian or Ubuntu machine, and says what it does.
 #
-#   bootstrap.sh [python] [servers] [browser] [prometheus] [faults]
+#   bootstrap.sh [python] [servers] [browser] [prometheus] [faults] [node]
 #
 # python: .venv with the packages of requirements/dev.txt, installed again only when that file has changed.
 # servers: RabbitMQ, and the libraries that mongod needs, from the system's packages.
 # browser: Chromium for the browser tests; where it cannot be had, those are skipped and say so.
 # prometheus: Prometheus and promtool for the tests of dashboard and alerts, likewise.
 # faults: libfaketime, with which chaos lets a service's clock jump, likewise.
+# node: Node.js with npm, and the packages of tests/clients, installed again only when their lock file has changed, likewise.
 #
 # As root it installs with apt-get; as anybody else it prints the command to type and ends with status 1.
 set -euo pipefail
@@ -16,6 +17,8 @@ cd "$(dirname "$0")/../.."
 LOCK=requirements/dev.txt
 VENV=.venv
 STAMP=$VENV/.installed
+CLIENTS=tests/clients
+CLIENTS_STAMP=$CLIENTS/node_modules/.installed
 LOG=.run/log/install.log
 POLICY=/usr/sbin/policy-rc.d
 POLICY_MARK="# made by Parley's bootstrap.sh"
@@ -103,6 +106,10 @@ missing_for_faults() {
   compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null || ((EUID != 0)) || echo libfaketime
 }
 
+missing_for_node() {
+  command -v npm >/dev/null || ((EUID != 0)) || printf 'nodejs\nnpm\n'
+}
+
 missing_for_python() {
   python_is_ready || "$python" -c 'import venv, ensurepip' 2>/dev/null ||
     "$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])'
@@ -126,14 +133,25 @@ install_python() {
   wanted >"$STAMP"
 }
 
+install_clients() {
+  local wanted
+  wanted=$(sha256sum <$CLIENTS/package-lock.json)
+  if [[ -f $CLIENTS_STAMP && $(<"$CLIENTS_STAMP") == "$wanted" ]]; then return; fi
+  command -v npm >/dev/null || return
+  say "installing $(grep -c '"integrity"' $CLIENTS/package-lock.json) npm packages into $CLIENTS/node_modules"
+  mkdir -p "$(dirname "$LOG")"
+  (cd $CLIENTS && npm ci --no-audit --no-fund) >>"$LOG" 2>&1 || return
+  printf '%s\n' "$wanted" >"$CLIENTS_STAMP"
+}
+
 python=$(find_python)
 missing=()
 for part in "$@"; do
   case $part in
   python) mapfile -t -O "${#missing[@]}" missing < <(missing_for_python) ;;
   servers) mapfile -t -O "${#missing[@]}" missing < <(missing_for_servers) ;;
-  browser | prometheus | faults) ;;
-  *) fail "bootstrap.sh [python] [servers] [browser] [prometheus] [faults], not $part" ;;
+  browser | prometheus | faults | node) ;;
+  *) fail "bootstrap.sh [python] [servers] [browser] [prometheus] [faults] [node], not $part" ;;
   esac
 done
 if ((${#missing[@]} > 0)); then install_packages "${missing[@]}"; fi
@@ -146,4 +164,9 @@ if [[ " $* " == *" prometheus "* && -n $(missing_for_prometheus) ]]; then
 fi
 if [[ " $* " == *" faults "* && -n $(missing_for_faults) ]]; then
   (install_packages libfaketime) || say "libfaketime could not be installed here; chaos leaves clock jumps out, and says so"
+fi
+if [[ " $* " == *" node "* ]]; then
+  mapfile -t missing < <(missing_for_node)
+  if ((${#missing[@]} > 0)); then (install_packages "${missing[@]}") || true; fi
+  install_clients && command -v npm >/dev/null || say "Node.js or its packages could not be installed here; the tests with its tools will be skipped, and say so"
 fi

@@ -1,6 +1,7 @@
 """Names and addresses by the ten thousand, under this CPython and every other one that is here."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import idna
 import pytest
 
+from tests.clients.node import need_node, run
 from tests.mails import names
 
 ROOT = Path(__file__).parents[2]
@@ -55,3 +57,16 @@ def test_no_other_cpython_reads_or_writes_it_otherwise(python: str, capsys: pyte
     with capsys.disabled():
         print(f"\n{done.stdout.strip()}")
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_nor_does_the_cpython_of_pyodide(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is the newest that a package registry has: 3.14, in WebAssembly."""
+    need_node()
+    shutil.copytree(PACKAGES / "idna", tmp_path / "idna")
+
+    done = run("node", Path(__file__).with_name("webassembly.mjs"), ROOT, tmp_path)
+
+    with capsys.disabled():
+        print(f"\n{done.stdout.strip()}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "CPython 3.14" in done.stdout
