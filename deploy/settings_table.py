@@ -54,7 +54,7 @@ ABOUT: Final = {
     "LOG_LEVEL": "What is logged at the start; SIGUSR1 changes it at run time",
     "LONGEST_PAUSE_S": "The longest pause between two attempts at a mail",
     "MAIL_DELAY": "How many seconds a mail gathers entries before it goes out; 0 sends at once",
-    "MAIL_FROM": "The sender: `The Shop <service@shop.example>`. In gateway and threads it only names the shop where `SHOP_NAME` does not",
+    "MAIL_FROM": "The sender: `The Shop <service@shop.example>`, with the name as it is meant. In gateway and threads it only names the shop where `SHOP_NAME` does not",
     "MAIL_LIMIT": "How many mails one person gets in the window; what is over waits and gathers. 0: any number",
     "MAIL_LIMIT_WINDOW_S": "The window of `MAIL_LIMIT`",
     "MAIL_REPLY_TO": "Where replies go, if anywhere",

@@ -61,6 +61,25 @@ def domain_in_dns(domain: str) -> str:
     return ascii_domain
 
 
+def name_and_address(written: str) -> tuple[str, str]:
+    """`shop@example.com`, or `The Shop <shop@example.com>`: the name stands as it is meant, in quotes or not, and may be empty.
+
+    For settings. The address is as it was written. Raises ValueError.
+    """
+    name, bracket, rest = written.strip().rpartition("<")
+    name, address = name.strip(), rest.removesuffix(">").strip()
+    if bool(bracket) != rest.endswith(">"):
+        raise ValueError("must end with the address in <>")
+    if len(name) > 1 and name.startswith('"') and name.endswith('"'):
+        name = re.sub(r"\\(.)", r"\1", name[1:-1])
+    elif re.search('[<>"]', name):
+        raise ValueError('must be one address, with a name in quotes where <, > or " is in it')
+    if "=?" in name:
+        raise ValueError("must have the name as it is meant: it is encoded where that is needed")
+    sendable(address)
+    return name, address
+
+
 def _international(domain: str) -> str:
     return idna.encode(domain, uts46=True, transitional=False, std3_rules=True).decode("ascii")
 

@@ -5,14 +5,14 @@ secrets so, and a file is in nobody's list of processes. The environment wins; o
 """
 
 import os
-import re
 import sys
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Self, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shared.addresses import name_and_address
 from shared.fields import NAME_MAX_CHARACTERS, Name
 from shared.issuers import JWKS_URL_PATTERN, Claim, Issuer, read_issuers, read_role_map, require_distinct
 from shared.logs import LogFormat, LogLevel
@@ -63,10 +63,17 @@ class ShopSettings(BaseSettings):
     @property
     def shop(self) -> str:
         """SHOP_NAME, else the name in MAIL_FROM, else the domain of its address."""
-        name, _, address = (self.mail_from or "").rpartition("<")
-        unquoted = re.sub(r"\\(.)", r"\1", name.strip().removeprefix('"').removesuffix('"'))
-        said = self.shop_name or " ".join(unquoted.split())[:NAME_MAX_CHARACTERS]
-        return said or address.strip(" >").rpartition("@")[2] or UNNAMED_SHOP
+        if self.shop_name:
+            return self.shop_name
+        name, address = name_and_address(self.mail_from) if self.mail_from else ("", "")
+        return " ".join(name.split())[:NAME_MAX_CHARACTERS] or address.rpartition("@")[2] or UNNAMED_SHOP
+
+    @field_validator("mail_from")
+    @classmethod
+    def _one_mailbox(cls, value: str | None) -> str | None:
+        if value:
+            name_and_address(value)
+        return value
 
 
 class TokenSettings(BaseSettings):

@@ -50,20 +50,8 @@ def mailbox(name: str, address: str) -> Mailbox:
 
 
 def mailbox_in_setting(written: str) -> Mailbox:
-    """`shop@example.com`, or `The Shop <shop@example.com>`: the name stands as it is meant, in quotes or not. Raises ValueError."""
-    name, bracket, rest = written.strip().rpartition("<")
-    if not bracket:
-        return mailbox("", written.strip())
-    if not rest.endswith(">"):
-        raise ValueError("must end with the address in <>")
-    name = name.strip()
-    if len(name) > 1 and name.startswith('"') and name.endswith('"'):
-        name = re.sub(r"\\(.)", r"\1", name[1:-1])
-    elif re.search('[<>"]', name):
-        raise ValueError("must be one address, with a name in quotes where it has <, > or quotes in it")
-    if "=?" in name:
-        raise ValueError("must have the name as it is meant: it is encoded where that is needed")
-    return mailbox(name, rest[:-1].strip())
+    """`shop@example.com`, or `The Shop <shop@example.com>`. Raises ValueError."""
+    return mailbox(*addresses.name_and_address(written))
 
 
 def header(name: str, value: str | Mailbox) -> str:

@@ -11,10 +11,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from services.notifier.cleaning import one_line
 from services.notifier.contents import Mail
 from services.notifier.languages import LANGUAGES
 from services.notifier.rendering import MailSettings, Renderer
 from shared.orders import Item
+from tests.mails.names import HOSTILE
 from tests.unit.notifier.making import customer, event, mail, order, seller
 
 NAUGHTY_STRINGS = Path(__file__).parents[4] / "shared" / "data" / "naughty-strings.json"
@@ -327,6 +329,26 @@ def test_an_international_address_is_written_in_ascii_where_it_has_such_a_form()
 
     assert rendered.recipient == "mara@xn--bcher-kva.example"
     assert b"To: Mara Moser <mara@xn--bcher-kva.example>\r\n" in rendered.content
+
+
+@pytest.mark.parametrize(
+    ("address", "sent"),
+    [("kunde@straße.example", "kunde@xn--strae-oqa.example"), ("k@βόλος.example", "k@xn--nxasmm1c.example")],
+)
+def test_a_mail_goes_to_no_domain_that_only_looks_alike(address: str, sent: str) -> None:
+    told = mail(event(to=(customer(email=address),)))
+
+    assert RENDERER.render(told, told.entries, locale="en").recipient == sent
+
+
+@pytest.mark.parametrize("name", [name for name in HOSTILE if one_line(name) == name])
+def test_a_hostile_name_is_one_mailbox_and_no_header(name: str) -> None:
+    told = mail(recipient=customer(name=name))
+
+    message = read(told)
+
+    assert [each.addr_spec for each in message["To"].addresses] == ["mara@example.com"]
+    assert set(header_names(message)) == EXPECTED_HEADERS
 
 
 def test_the_administrators_address_which_nobody_could_switch_on_again_is_offered_no_unsubscribing() -> None:

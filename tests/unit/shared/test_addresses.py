@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from shared.addresses import AddressError, domain_in_dns, sendable
+from shared.addresses import AddressError, domain_in_dns, name_and_address, sendable
 from shared.fields import GIVEN
 from shared.orders import Customer
 
@@ -88,6 +88,22 @@ def test_every_deviation_character_is_kept_and_none_is_mapped_away() -> None:
         "xn--nxasmm1c.example",
     ]
     assert domain_in_dns("क्\u200dष.example") != domain_in_dns("क्ष.example") != domain_in_dns("क्\u200cष.example")
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "",
+        "nobody",
+        "a@x.example>",
+        "Shop <a@x.example",
+        "A <a@x.example>, B <b@x.example>",
+        "=?utf-8?q?A?= <a@x.example>",
+    ],
+)
+def test_a_setting_that_is_not_one_mailbox_is_refused(written: str) -> None:
+    with pytest.raises(ValueError, match="must "):
+        name_and_address(written)
 
 
 def test_what_shops_send_is_held_to_what_can_be_sent_and_what_is_stored_is_read() -> None:
