@@ -19,6 +19,7 @@ GOOD = {
     "TOKEN_JWKS_URL": "https://shop.example/keys",
     "LINK_SECRET": SECRET,
     "COMMAND_ID_SECRET": SECRET,
+    "ADDRESS_KEY": SECRET,
     "SMTP_HOST": "localhost",
     "SMTP_PORT": "25",
     "MAIL_FROM": "shop@shop.example",
