@@ -138,6 +138,8 @@ def _copy(
         content_type=message.content_type or MEDIA_TYPE,
         reply_to=message.reply_to,
         correlation_id=message.correlation_id,
+        type=message.type,
+        timestamp=message.timestamp,
     )
 
 

@@ -104,6 +104,7 @@ _ANSWER: Final = _entry("text", 2, "It left our shop yesterday.", BY_STAFF)
 CHANGED_AT: Final = datetime(2026, 11, 23, 9, 29, 58, 500_000, tzinfo=UTC)
 ORDER_EVENTS: Final[list[Envelope]] = [
     OrderEvent(
+        specversion="1.0",
         id="1042.3",
         source="demo-shop",
         type=kind,

@@ -1,11 +1,13 @@
 """The order snapshot: what a shop says about an order, over AMQP or `PUT /v1/orders/{order_id}`."""
 
 from datetime import datetime
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints, TypeAdapter
+from pydantic import AfterValidator, Field, StringConstraints, TypeAdapter, ValidationInfo, model_validator
 
 from shared.callers import SHOP_SELLER_ID
+from shared.contracts import cloudevents
+from shared.contracts.cloudevents import Attribute, JsonMediaType, Timestamp, UriReference
 from shared.envelope import Envelope
 from shared.fields import (
     Contract,
@@ -95,7 +97,7 @@ class OrderSnapshot(Contract):
     items: Annotated[list[Item], Field(max_length=MAX_ITEMS)]
     total: Money
     currency: Currency
-    updated_at: Moment | None = None
+    updated_at: Timestamp | None = None
 
     @property
     def seller_id(self) -> PersonId:
@@ -135,10 +137,22 @@ class OrderEvent(Envelope):
     """What a shop publishes on `shop.orders` when an order was placed, updated or cancelled: the whole snapshot, every time.
 
     `source` is the publishing service's own name. The three types mean the same to Parley: the snapshot says what the order now is.
+    Structured, or binary with the attributes in headers (`ce-…`, `cloudEvents_…`, `cloudEvents:…`); `time` may be left out; the data is
+    JSON, as `data` or `data_base64`, and `datacontenttype` any media type of it. A batch is not taken.
     """
 
+    specversion: Literal["1.0"]
+    id: Attribute
+    source: UriReference
     type: OrderEventType
+    time: Timestamp | None = None  # type: ignore[assignment]  # what shops send may leave it out; what we send does not
+    datacontenttype: JsonMediaType = "application/json"  # type: ignore[assignment]  # a shop's may be another one of JSON
     data: OrderSnapshot
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_a_cloud_event(cls, value: Any, info: ValidationInfo) -> Any:
+        return cloudevents.checked(value) if info.mode == "json" and isinstance(value, dict) else value
 
 
 class RelayedOrderEvent(OrderEvent):
@@ -155,6 +169,7 @@ def order_event(snapshot: OrderSnapshot, *, source: str, now: datetime) -> Order
     """The event that announces a snapshot; its id is made of order and version, so that a copy has the same."""
     kind: OrderEventType = "parley.order.cancelled.v1" if snapshot.status == "cancelled" else "parley.order.updated.v1"
     return OrderEvent(
+        specversion="1.0",
         id=f"{snapshot.order_id}.{snapshot.version}",
         source=source,
         type=kind,

@@ -34,7 +34,7 @@ FRAME_END: Final = b"\xce"
 BASIC, PUBLISH, MANDATORY = 60, 40, 1
 # Which properties a content header has, in the order in which they follow (AMQP 0-9-1, 4.2.6.1).
 CONTENT_TYPE, HEADERS, DELIVERY_MODE = 1 << 15, 1 << 13, 1 << 12
-CORRELATION_ID, REPLY_TO, MESSAGE_ID, USER_ID = 1 << 10, 1 << 9, 1 << 7, 1 << 4
+CORRELATION_ID, REPLY_TO, MESSAGE_ID, TIMESTAMP, TYPE, USER_ID = 1 << 10, 1 << 9, 1 << 7, 1 << 6, 1 << 5, 1 << 4
 TRANSIENT: Final = 1
 FULL_PAUSE_S: Final = 0.005
 
@@ -271,7 +271,14 @@ def _properties(message: Outgoing, user: str) -> bytes:
     if message.reply_to is not None:
         flags |= REPLY_TO
         said.append(_short(message.reply_to))
-    said += (_short(message.message_id), _short(user))
+    said.append(_short(message.message_id))
+    if message.timestamp is not None:
+        flags |= TIMESTAMP
+        said.append(struct.pack(">Q", max(0, int(message.timestamp.timestamp()))))
+    if message.type is not None:
+        flags |= TYPE
+        said.append(_short(message.type))
+    said.append(_short(user))
     return flags.to_bytes(2, "big") + b"".join(said)
 
 

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 
 import aiormq
@@ -52,7 +53,7 @@ class PublishUnknown(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A message to publish. `message_id` is the same in copies of one message.
+    """A message to publish. `message_id` is the same in copies of one message; `type` and `timestamp` are those of the event in it.
 
     RabbitMQ's returns name a publish by it: PipelinePublisher has only one mandatory publish on its way under one id, and a plain
     Publisher's callers must see to that themselves.
@@ -68,6 +69,8 @@ class Outgoing:
     correlation_id: str | None = None
     mandatory: bool = True
     persistent: bool = True
+    type: str | None = None
+    timestamp: datetime | None = None
 
 
 class Publisher:
@@ -177,6 +180,8 @@ class Publisher:
             user_id=self._user,
             reply_to=message.reply_to,
             correlation_id=message.correlation_id,
+            message_type=message.type,
+            timestamp=message.timestamp,
         )
 
     async def publish_until_confirmed(self, message: Outgoing) -> None:

@@ -77,8 +77,11 @@ class Announcements:
         """
         made = _entry_made(entry, parties)
         key = ROUTING_KEY_OF_ENTRY[entry.kind]
-        event = _json({**_envelope(entry), "type": f"parley.{key}.v1", "data": made})
-        outgoing = [Outgoing(topology.EVENTS, key, event, message_id=entry.id, mandatory=False)]
+        kind, at = f"parley.{key}.v1", entry.committed_at
+        event = _json({**_envelope(entry), "type": kind, "data": made})
+        outgoing = [
+            Outgoing(topology.EVENTS, key, event, message_id=entry.id, mandatory=False, type=kind, timestamp=at)
+        ]
         order = context.orders[entry.order_id]
         people = one_a_mailbox(wanted(self.addressees(entry, order, context.watchers), entry, context.choices))
         if people:
@@ -90,9 +93,10 @@ class Announcements:
     def _addressed(self, entry: Entry, made: Plain, order: OrderForMail, people: list[Addressee]) -> Outgoing:
         recipients = [self._recipient(each, order) for each in people]
         data = {**made, "order": Fragment(order.json), "item_count": order.item_count, "recipients": recipients}
-        event = _json({**_envelope(entry), "type": "parley.entry.addressed.v1", "data": data})
-        key = ROUTING_KEY_OF_ENTRY[entry.kind]
-        return Outgoing(topology.NOTIFICATIONS, key, event, message_id=f"{entry.id}.addressed")
+        kind, at = "parley.entry.addressed.v1", entry.committed_at
+        event = _json({**_envelope(entry), "type": kind, "data": data})
+        key, message_id = ROUTING_KEY_OF_ENTRY[entry.kind], f"{entry.id}.addressed"
+        return Outgoing(topology.NOTIFICATIONS, key, event, message_id=message_id, type=kind, timestamp=at)
 
     def _recipient(self, each: Addressee, order: OrderForMail) -> Plain:
         recipient: Plain = {
@@ -243,12 +247,17 @@ def _redaction(entry: Entry, parties: Parties, *, now: datetime) -> list[Outgoin
 def _event(event: Envelope) -> Outgoing:
     """An event for everybody; whether anybody has bound a queue for it is not our affair."""
     key = event.type.removeprefix("parley.").rpartition(".")[0]
-    return Outgoing(topology.EVENTS, key, _bytes(event), message_id=event.id, mandatory=False)
+    return Outgoing(
+        topology.EVENTS, key, _bytes(event), event.id, mandatory=False, type=event.type, timestamp=event.time
+    )
 
 
 def _notification(event: Envelope, *, routing_key: str) -> Outgoing:
     """An addressed event: the notifier's queue must be there, and the id differs from the event's so that a return finds its publish."""
-    return Outgoing(topology.NOTIFICATIONS, routing_key, _bytes(event), message_id=f"{event.id}.addressed")
+    message_id = f"{event.id}.addressed"
+    return Outgoing(
+        topology.NOTIFICATIONS, routing_key, _bytes(event), message_id, type=event.type, timestamp=event.time
+    )
 
 
 def _bytes(event: Envelope) -> bytes:

@@ -1,12 +1,14 @@
 """Order events: FastStream takes them off `threads.orders`, and each snapshot is kept and projected."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
 import structlog
+from aio_pika import IncomingMessage
 from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
 from faststream import AckPolicy
 from faststream.rabbit import Channel, RabbitBroker, RabbitQueue
@@ -22,8 +24,10 @@ from services.threads.projection import Projection, order_update
 from services.threads.replies import Replies
 from shared import topology
 from shared.connections import CONNECT_LIMIT_S, RECONNECT_S, with_options
+from shared.contracts import cloudevents
 from shared.delivery import Refusal, Settler, WorkQueue, publisher_of
 from shared.envelope import read
+from shared.errors import CannotProcess
 from shared.fields import GIVEN
 from shared.losses import NO_CONNECTION, loss_is_an_error
 from shared.mongo import is_away, require_storable
@@ -138,7 +142,7 @@ class OrderSubscription:
             decoder=_undecoded,
         )
         async def on_order_event(body: bytes, message: RabbitMessage) -> None:
-            await settler.settle(message.raw_message, handler.handle)
+            await settler.settle(made_structured(message.raw_message), handler.handle)
 
     async def start(self) -> None:
         """Returns once it consumes, however long RabbitMQ takes and however an attempt fails; the library brings back what is lost later."""
@@ -188,16 +192,28 @@ class OrderSubscription:
 
 def _read(message: AbstractIncomingMessage) -> OrderEvent:
     """The event. The gateway names the shop as the seller of what it sells itself, because earlier releases read that; nobody else may."""
+    body = cloudevents.structured(message.body, content_type=message.content_type, headers=message.headers)
     if publisher_of(message, QUEUE) != GATEWAY:
-        return read(ORDER_EVENT, message.body, context=GIVEN)
-    relayed = read(RELAYED_ORDER_EVENT, message.body, context=GIVEN)
+        return read(ORDER_EVENT, body, context=GIVEN)
+    relayed = read(RELAYED_ORDER_EVENT, body, context=GIVEN)
     return relayed.model_copy(update={"data": relayed.data.snapshot()})
+
+
+def made_structured(message: IncomingMessage) -> IncomingMessage:
+    """A binary event as a structured one, so that its copies and dead letters hold all of it. One that cannot be stays; handling it says why."""
+    if cloudevents.is_binary(message.content_type, message.headers):
+        with contextlib.suppress(CannotProcess):
+            message.body = cloudevents.structured(
+                message.body, content_type=message.content_type, headers=message.headers
+            )
+            message.content_type = cloudevents.STRUCTURED
+    return message
 
 
 def _source_time_of(event: OrderEvent, message: AbstractIncomingMessage) -> str | None:
     """The shop's moment of the change. The `time` of what the gateway publishes (`PUT`) is a clock of ours, and does not count."""
     is_ours = publisher_of(message, QUEUE) == GATEWAY
-    return order_versions.source_time(event.data.updated_at, None if is_ours else event.time)
+    return order_versions.source_time(event.data.updated_at, None if is_ours else event.time or message.timestamp)
 
 
 async def _undecoded(message: RabbitMessage) -> bytes:

@@ -80,7 +80,8 @@ class OrderRefusals:
         )
         event = OrderRejected(id=_event_id(message, refusal), subject=named.order_id, time=datetime.now(UTC), data=data)
         body = event.model_dump_json(exclude_none=True).encode()
-        return Outgoing(topology.EVENTS, routing_key(event), body, message_id=event.id, mandatory=False)
+        key = routing_key(event)
+        return Outgoing(topology.EVENTS, key, body, event.id, mandatory=False, type=event.type, timestamp=event.time)
 
 
 def public_detail(refusal: CannotProcess) -> str:

@@ -41,7 +41,7 @@ class OrderRefused(CannotProcess):
 
 
 def source_time(updated_at: datetime | None, event_time: datetime | None) -> str | None:
-    """The shop's moment of the change: the snapshot's own `updated_at`, else the event's `time`.
+    """The shop's moment of the change: the snapshot's own `updated_at`, else the event's `time`, or the delivery's where it has none.
 
     In that order, because many publishers stamp the event when they send it, and a repetition of an older content would look newer.
     """

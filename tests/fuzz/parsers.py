@@ -33,6 +33,7 @@ from services.threads.cursors import Cursors
 from services.threads.order_refusals import read_named
 from shared import commands, envelope, events, examples, orders, tokens, traces, undecodable
 from shared.addresses import AddressError, sendable
+from shared.contracts import cloudevents
 from shared.delivery import kept_headers
 from shared.errors import CannotProcess, ProblemError
 from shared.fields import GIVEN
@@ -223,6 +224,15 @@ def last_event_id(sent: bytes) -> None:
     assert offset is None or 0 <= offset <= 2**53
 
 
+def binary_order(sent: bytes) -> None:
+    """The first line is the value of an attribute, the rest the data: what comes of it is read like any event."""
+    attribute, _, data = sent.partition(b"\n")
+    value = attribute.decode("utf-8", "surrogateescape")
+    headers = {"ce-specversion": "1.0", "ce-id": value, "ce-source": "shop", "ce-type": "parley.order.placed.v1"}
+    body = cloudevents.structured(data, content_type="application/json", headers=headers)
+    assert envelope.read(orders.ORDER_EVENT, body).id == value
+
+
 def refused_order(sent: bytes) -> None:
     """Whatever a shop publishes, what is told of its refusal holds no address, and is what it says it is."""
     named = read_named(sent)
@@ -285,6 +295,7 @@ def parsers() -> list[Parser]:
             6,
         ),
         Parser("name in a mail's head", mail_head, ['Müller, "Zoë" =?utf-8?q?=0D=0A?= <a@b.example>'.encode()], (), 6),
+        Parser("order event, binary", binary_order, [b"e-1\n" + examples.ORDER.model_dump_json().encode()], broken, 6),
         Parser("order event, refused", refused_order, _written(examples.ORDER_EVENTS), (), 6),
         Parser("event", message(events.EVENT), _written(examples.EVENTS), broken, 8),
         Parser("addressed event", message(events.NOTIFICATION), _written(examples.NOTIFICATIONS), broken, 8),

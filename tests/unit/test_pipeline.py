@@ -1,5 +1,7 @@
 """The frames of a publish, read back by the library that everybody else reads them with."""
 
+from datetime import UTC, datetime
+
 import pamqp.frame
 from pamqp.body import ContentBody
 from pamqp.commands import Basic
@@ -27,7 +29,14 @@ def read(message: Outgoing, *, max_body_bytes: int = 1_000) -> tuple[Basic.Publi
 
 def test_a_publish_says_what_the_message_says() -> None:
     message = Outgoing(
-        "parley.commands", "message.post", b"x" * 2_500, "id/é", reply_to="parley.replies.a.1", correlation_id="id"
+        "parley.commands",
+        "message.post",
+        b"x" * 2_500,
+        "id/é",
+        reply_to="parley.replies.a.1",
+        correlation_id="id",
+        type="parley.command.message.post.v1",
+        timestamp=datetime(2026, 11, 28, 9, 30, tzinfo=UTC),
     )
     method, header, body = read(message)
     said = header.properties
@@ -45,6 +54,7 @@ def test_a_publish_says_what_the_message_says() -> None:
         "gateway",
     )
     assert (said.reply_to, said.correlation_id, said.headers) == ("parley.replies.a.1", "id", None)
+    assert (said.message_type, said.timestamp) == (message.type, message.timestamp)
 
 
 def test_what_is_not_said_is_left_out_and_headers_are_kept() -> None:
@@ -54,3 +64,4 @@ def test_what_is_not_said_is_left_out_and_headers_are_kept() -> None:
     assert (method.exchange, method.mandatory, body) == ("", False, b"")
     assert (header.properties.delivery_mode, header.properties.headers) == (1, headers)
     assert (header.properties.reply_to, header.properties.correlation_id) == (None, None)
+    assert (header.properties.message_type, header.properties.timestamp) == (None, None)

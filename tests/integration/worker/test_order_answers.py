@@ -85,7 +85,7 @@ async def test_what_is_refused_over_amqp_is_told_without_what_is_in_it(
 ) -> None:
     """The event is out before the dead letter: whoever sees the letter has been able to hear of it."""
     await _started(parley)
-    await wire.order(snapshot())
+    await wire.put(snapshot())
     await wire.order(snapshot(status="other content"))
     await wire.order(snapshot(version=2, customer=MALLORY), at=SAID_AT + timedelta(days=1))
     unreadable = order_event(snapshot("7", version=3), source="shop", now=SAID_AT).model_dump(mode="json")

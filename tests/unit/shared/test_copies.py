@@ -32,6 +32,8 @@ def delivery(headers: dict[str, object], *, message_id: str | None = "event-1") 
         content_type=None,
         reply_to=None,
         correlation_id=None,
+        type=None,
+        timestamp=None,
     )
     return cast(AbstractIncomingMessage, message)
 
