@@ -118,7 +118,10 @@ class Client:
         return self._token(order.customer.id, lambda: self._parley.customer(order.customer.id, "Ada"))
 
     def _seller(self, order: ShopOrder) -> str:
-        return self._token(order.seller.id, lambda: self._parley.seller(order.seller.id))
+        seller = order.seller
+        if seller is None:
+            raise ValueError(f"order {order.order_id} has no seller")
+        return self._token(seller.id, lambda: self._parley.seller(seller.id))
 
     def _token(self, person: str, mint: Callable[[], str]) -> str:
         if person not in self._tokens:

@@ -155,7 +155,10 @@ async def measure(*, messages: int = MESSAGES, live: int = LIVE) -> list[Row]:
         parley = await running.enter_async_context(running_parley(notifier=mails))
         await place(parley.vhost.url("shop"), parley.gateway_url, parley.admin(), orders)
         tokens = [
-            token for each in orders for token in (parley.customer(each.customer.id), parley.seller(each.seller.id))
+            token
+            for each in orders
+            if each.seller is not None
+            for token in (parley.customer(each.customer.id), parley.seller(each.seller.id))
         ]
         (scratch / "requests").write_bytes(requests(orders, tokens))
         posts, memory = Posts(parley, scratch / "requests"), Memory(parley)

@@ -144,7 +144,7 @@ async def prepare(target: DemoTarget, order: ShopOrder) -> str:
         if len(await api.history(token, order.order_id)) < 10:
             for number in range(5):
                 await api.post_message(token, order.order_id, f"Question {number + 1}: when will it arrive?")
-                await api.post_message(api.seller_of(order), order.order_id, f"Answer {number + 1}: on Thursday.")
+                await api.post_message(api.answers(order), order.order_id, f"Answer {number + 1}: on Thursday.")
         return token
 
 

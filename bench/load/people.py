@@ -53,7 +53,8 @@ def _customers(target: DemoTarget, orders: list[ShopOrder]) -> list[Person]:
 def _sellers(target: DemoTarget, orders: list[ShopOrder]) -> list[Person]:
     theirs: dict[str, list[str]] = {}
     for order in orders:
-        theirs.setdefault(order.seller.id, []).append(order.order_id)
+        if order.seller is not None:
+            theirs.setdefault(order.seller.id, []).append(order.order_id)
     return [
         Person(target.mint.mint("seller", f"{seller}-{login}", seller_id=seller), tuple(found))
         for seller, found in theirs.items()

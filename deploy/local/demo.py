@@ -1,4 +1,7 @@
-"""`make demo`: a shop, a customer and a seller use a running stack; each step says what it saw and how long it took."""
+"""`make demo`: a customer, the shop's staff and a seller use a running stack; each step says what it saw and how long it took.
+
+The same story is told twice: about an order that the shop sells itself, and about one of a seller in its marketplace.
+"""
 
 import asyncio
 import os
@@ -22,38 +25,32 @@ ASK_AT_ONCE = 20
 
 @dataclass
 class Demo:
-    """The story, told once. `mark` is in every text, so that a second run does not find the first one's."""
+    """The orders, the story about one of each kind, and how long things take."""
 
     target: DemoTarget
     orders: list[ShopOrder]
     api: ParleyApi
     mails: CaughtMails
-    mark: str = field(default_factory=lambda: secrets.token_hex(4))
-
-    @property
-    def order(self) -> ShopOrder:
-        """The order they talk about: the first whose customer has an account and an address."""
-        return self.mailable[0]
 
     @property
     def mailable(self) -> list[ShopOrder]:
+        """The orders whose customers have an account and an address."""
         found = [order for order in self.orders if order.customer.email and not order.is_guest]
         if not found:
             raise StepFailed("no order has a customer with an account and an e-mail address")
         return found
 
+    @property
+    def talked_about(self) -> list[ShopOrder]:
+        """The first order that the shop sells itself, and the first of a seller; of a shop that has one kind alone, that one."""
+        kinds = {order.seller is None: order for order in reversed(self.mailable)}
+        return [kinds[is_own] for is_own in (True, False) if is_own in kinds]
+
     async def run(self) -> None:
-        order = self.order
         await step(f"shop: {len(self.orders)} orders published over AMQP, all confirmed", self.publish())
         await step(f"API: all {len(self.orders)} orders visible to their customers", self.wait_visible())
-        question = await step(f"{order.customer.name} (customer) posts about order {order.order_id}", self.ask())
-        await step(f"{order.seller.name} (seller) finds it unread, and marks it read", self.read_as_seller(question))
-        answer = await step(f"{order.seller.name} (seller) answers", self.answer())
-        mail = await step(f"one e-mail to {order.customer.email}", self.wait_mail(answer))
-        print(f"      subject: {mail.subject}")
-        await step("My account > Orders and > Messages show the new message, and a badge", self.see_new())
-        await step(f"{order.customer.name} (customer) reads the history", self.read_as_customer(question, answer))
-        await DisputeStory(order, self.api, self.mails, mark=self.mark, patience_s=self.patience_s).run()
+        for order in self.talked_about:
+            await Story(self.target, order, self.api, self.mails).run()
         await self.measure()
 
     async def publish(self) -> str:
@@ -74,22 +71,62 @@ class Demo:
         await asyncio.gather(*(visible(order) for order in self.orders))
         return ""
 
+    async def measure(self) -> None:
+        delay_s = self.target.mail_delay_s
+        print("measuring, 50 messages each, one after the other:")
+        readable = await time_to_readable(self.api, self.mailable[-1])
+        print(f"      POST until readable             {in_ms(readable)}")
+        await self.mails.ignore_present()
+        mailed = await time_to_mail(self.api, self.mails, self.mailable, mail_delay_s=delay_s)
+        print(f"      answer's POST until mail taken  {in_ms(mailed)}, of which MAIL_DELAY is {delay_s * 1000:g} ms")
+
+
+@dataclass
+class Story:
+    """The mission, told about one order. `mark` is in every text, so that a second run does not find the first one's."""
+
+    target: DemoTarget
+    order: ShopOrder
+    api: ParleyApi
+    mails: CaughtMails
+    mark: str = field(default_factory=lambda: secrets.token_hex(4))
+
+    @property
+    def answerer(self) -> str:
+        seller = self.order.seller
+        return "the shop (its staff)" if seller is None else f"{seller.name} (seller)"
+
+    async def run(self) -> None:
+        order = self.order
+        print(f"order {order.order_id}, sold by {'the shop itself' if order.seller is None else 'a seller'}:")
+        question = await step(f"{order.customer.name} (customer) posts about order {order.order_id}", self.ask())
+        await step(f"{self.answerer} finds it unread, and marks it read", self.read_as_answerer(question))
+        answer = await step(f"{self.answerer} answers", self.answer())
+        mail = await step(f"one e-mail to {order.customer.email}", self.wait_mail(answer))
+        print(f"      subject: {mail.subject}")
+        await step("My account > Orders and > Messages show the new message, and a badge", self.see_new())
+        await step(f"{order.customer.name} (customer) reads the history", self.read_as_customer(question, answer))
+        dispute = DisputeStory(order, self.answerer, self.api, self.mails, mark=self.mark, patience_s=self.patience_s)
+        await dispute.run()
+
     async def ask(self) -> Json:
         text = f"Hello, when will my order arrive? ({self.mark})"
         return await self.api.post_message(self.api.customer_of(self.order), self.order.order_id, text)
 
-    async def read_as_seller(self, question: Json) -> None:
-        token, order_id = self.api.seller_of(self.order), self.order.order_id
+    async def read_as_answerer(self, question: Json) -> None:
+        token, order_id = self.api.answers(self.order), self.order.order_id
         _, threads = await self.api.get(token, "/v1/threads?filter=unread&limit=100")
         rows = [row for row in threads.get("items", []) if row["order"]["order_id"] == order_id]
-        require(bool(rows) and rows[0]["thread"]["unread"] >= 1, "the seller's unread threads do not have it")
+        require(bool(rows) and rows[0]["thread"]["unread"] >= 1, "the unread threads of who answers do not have it")
         seen = {message["id"]: message for message in await self.api.history(token, order_id)}
-        require(seen.get(question["id"], {}).get("text") == question["text"], "the seller's history does not have it")
+        require(
+            seen.get(question["id"], {}).get("text") == question["text"], "the history of who answers does not have it"
+        )
         await self.api.mark_read(token, order_id, int(question["seq"]))
 
     async def answer(self) -> Json:
         text = f"Good day! It left our house this morning. ({self.mark})"
-        return await self.api.post_message(self.api.seller_of(self.order), self.order.order_id, text)
+        return await self.api.post_message(self.api.answers(self.order), self.order.order_id, text)
 
     @property
     def patience_s(self) -> float:
@@ -128,15 +165,6 @@ class Demo:
         )
         require([message["mine"] for message in history] == [True, False], "whose messages they are is wrong")
         await self.api.mark_read(token, order_id, int(answer["seq"]))
-
-    async def measure(self) -> None:
-        delay_s = self.target.mail_delay_s
-        print("measuring, 50 messages each, one after the other:")
-        readable = await time_to_readable(self.api, self.mailable[-1])
-        print(f"      POST until readable             {in_ms(readable)}")
-        await self.mails.ignore_present()
-        mailed = await time_to_mail(self.api, self.mails, self.mailable, mail_delay_s=delay_s)
-        print(f"      seller's POST until mail taken  {in_ms(mailed)}, of which MAIL_DELAY is {delay_s * 1000:g} ms")
 
 
 async def tell(target: DemoTarget, orders: list[ShopOrder]) -> None:

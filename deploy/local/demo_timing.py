@@ -31,7 +31,7 @@ async def time_to_readable(api: ParleyApi, order: ShopOrder) -> list[float]:
 async def time_to_mail(
     api: ParleyApi, mails: CaughtMails, orders: Sequence[ShopOrder], *, mail_delay_s: float
 ) -> list[float]:
-    """Seconds from sending a seller's POST until the SMTP server has accepted the mail about it, MAIL_DELAY included.
+    """Seconds from sending an answer's POST until the SMTP server has accepted the mail about it, MAIL_DELAY included.
 
     Mails about one order to one person are gathered, so each sample of a round is about another order.
     """
@@ -49,7 +49,7 @@ async def _round(
     for order in orders:
         mark = f"timing-{secrets.token_hex(8)}"
         sent_at[mark] = time.time()
-        await api.post_message(api.seller_of(order), order.order_id, f"A note from your seller ({mark}).")
+        await api.post_message(api.answers(order), order.order_id, f"A note about your order ({mark}).")
         await asyncio.sleep(PAUSE_S)
     taken: list[float] = []
     for mark, started in sent_at.items():

@@ -33,22 +33,22 @@ class Person:
 
 @dataclass(frozen=True)
 class ShopOrder:
-    """An order snapshot and the parts of it that the demo looks at."""
+    """An order snapshot and the parts of it that the demo looks at. Without a seller, the shop sells it itself."""
 
     order_id: str
     customer: Person
-    seller: Person
+    seller: Person | None
     is_guest: bool
     snapshot: Snapshot
 
     @classmethod
     def read(cls, snapshot: Snapshot) -> "ShopOrder":
         """Raises KeyError or TypeError for something that is no order snapshot."""
-        customer, seller = snapshot["customer"], snapshot["seller"]
+        customer, seller = snapshot["customer"], snapshot.get("seller")
         return cls(
             order_id=str(snapshot["order_id"]),
             customer=_person(customer),
-            seller=_person(seller),
+            seller=None if seller is None else _person(seller),
             is_guest=bool(customer.get("guest")),
             snapshot=snapshot,
         )

@@ -8,10 +8,11 @@ from deploy.local.tokens import TokenMint
 
 
 def welcome(settings: LocalSettings, credentials: Credentials, orders: list[ShopOrder]) -> str:
-    """The whole text. The order and the people in its examples are the first of the demo shop's."""
+    """The whole text. The order in its examples, and its customer, are the first of the demo shop's, the seller the first that it has."""
     order, mint = orders[0], TokenMint(credentials)
+    vendor = next(each.seller for each in orders if each.seller is not None)
     customer = mint.mint("customer", order.customer.id, name=order.customer.name)
-    seller = mint.mint("seller", f"{order.seller.id}-login", name=order.seller.name, seller_id=order.seller.id)
+    seller = mint.mint("seller", f"{vendor.id}-login", name=vendor.name, seller_id=vendor.id)
     admin = mint.mint("admin", "a-1", name="Shop staff", email=SHOP_ADDRESS)
     messages = f"{settings.gateway_url}/v1/orders/{order.order_id}/messages"
     lines = [
@@ -27,21 +28,21 @@ def welcome(settings: LocalSettings, credentials: Credentials, orders: list[Shop
         "Pages, signed in as (each in a window of its own, or a private one):",
         "",
         f"  {order.customer.name} (customer)    {settings.login_url}#token={customer}",
-        f"  {order.seller.name} (seller)    {settings.login_url}#token={seller}",
         f"  Shop staff (admin)    {settings.login_url}#token={admin}",
+        f"  {vendor.name} (a seller in its marketplace)    {settings.login_url}#token={seller}",
         "",
         "Tokens, good for twelve hours (more with  make token ROLE=… ID=…):",
         "",
         f"  CUSTOMER={customer}",
-        f"  SELLER={seller}",
         f"  ADMIN={admin}",
+        f"  SELLER={seller}",
         f"  SHOP={mint.mint('service', 'demo-shop', name='Demo shop')}",
         "",
         "Try, with those set in a second terminal:",
         "",
         f'  curl -H "Authorization: Bearer $CUSTOMER" {settings.gateway_url}/v1/threads',
         _post("CUSTOMER", "Is it on its way?", messages),
-        _post("SELLER", "It left this morning.", messages),
+        _post("ADMIN", "It left this morning.", messages),
         f'  curl -H "Authorization: Bearer $CUSTOMER" {messages}',
         "",
         "or  make demo.  Ctrl-C stops everything; the data stays.",

@@ -33,11 +33,13 @@ def test_every_demo_order_is_a_good_event_and_its_total_is_the_sum_of_its_lines(
         assert Decimal(event.data.total) == lines, order.order_id
 
 
-def test_the_demo_shop_has_two_sellers_a_guest_and_several_languages_and_currencies() -> None:
+def test_the_demo_shop_sells_itself_and_has_two_sellers_a_guest_and_several_languages_and_currencies() -> None:
     orders = demo_orders()
 
     assert len({order.order_id for order in orders}) == len(orders) == 12
-    assert len({order.seller.id for order in orders}) == 2
+    assert len({order.seller.id for order in orders if order.seller is not None}) == 2
+    assert sum(order.seller is None for order in orders) == 4
+    assert orders[0].seller is None
     assert sum(order.is_guest for order in orders) == 1
     assert len({order.customer.locale for order in orders}) >= 4
     assert len({order.snapshot["currency"] for order in orders}) >= 4
