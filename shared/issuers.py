@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from shared.claims import ROLES, ClaimRules, ShopRole
 
-JWKS_URL_PATTERN: Final = r"^https?://[^\s/?#]+([/?]\S*)?$"
+JWKS_URL_PATTERN: Final = r"^https?://[^\s/?#@]+([/?]\S*)?$"
 Claim = Annotated[str, Field(min_length=1, max_length=200)]
 
 

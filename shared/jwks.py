@@ -36,7 +36,8 @@ def _keys(issuer: Issuer, settings: TokenSettings, fetched: dict[str, Keys]) -> 
     if issuer.jwks_url is None:
         secret = settings.token_demo_secret
         return DemoKeys("" if secret is None else secret.get_secret_value())
-    return fetched.setdefault(issuer.jwks_url, JwksKeys(functools.partial(fetch_document, issuer.jwks_url)))
+    url = issuer.jwks_url
+    return fetched.setdefault(url, JwksKeys(functools.partial(fetch_document, url), address=url.partition("?")[0]))
 
 
 async def fetch_document(url: str) -> dict[str, Any]:

@@ -65,7 +65,7 @@ class JwksKeys:
     """An issuer's published keys, kept for a while and fetched anew when a token names a key that is not among them.
 
     However many tokens name unknown keys, there is one fetch at a time and one every ten seconds; a known key never waits for one that
-    another caller has begun. Where the issuer cannot be asked, or answers what is no set of keys, the known ones stay good for a day; a set
+    another caller has begun. `address` is what the log calls the set. Where the issuer cannot be asked, or answers what is no set of keys, the known ones stay good for a day; a set
     without keys withdraws them all.
     """
 
@@ -73,13 +73,14 @@ class JwksKeys:
         self,
         fetch: Fetch,
         *,
+        address: str = "",
         keep_s: float = 300,
         at_most_every_s: float = 10,
         none_yet_every_s: float = 1,
         good_unconfirmed_s: float = 24 * 3600,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._fetch, self._clock = fetch, clock
+        self._fetch, self._address, self._clock = fetch, address, clock
         self._keep_s, self._at_most_every_s, self._none_yet_every_s = keep_s, at_most_every_s, none_yet_every_s
         self._good_unconfirmed_s = good_unconfirmed_s
         self._keys: list[SigningKey] | None = None
@@ -120,7 +121,7 @@ class JwksKeys:
             self._keys = usable(await self._fetch())
             self._fetched_at = self._clock()
         except (OSError, TimeoutError, ValueError, TypeError, jwt.PyJWTError) as error:
-            log.warning("jwks_not_fetched", error=type(error).__name__)
+            log.warning("jwks_not_fetched", address=self._address, error=type(error).__name__)
             if self._clock() - self._fetched_at > self._good_unconfirmed_s:
                 self._keys = None
         finally:

@@ -71,6 +71,7 @@ def test_what_no_service_can_do_is_refused_by_all(
         (GatewaySettings, "COMMAND_ID_SECRET", "x" * 31, "must have at least 32 characters"),
         (GatewaySettings, "TOKEN_ISSUER", "", "is required"),
         (GatewaySettings, "TOKEN_JWKS_URL", "ftp://shop.example/keys", "String should match pattern '^https?://"),
+        (GatewaySettings, "TOKEN_JWKS_URL", "https://a:b@shop.example/keys", "String should match pattern '^https?://"),
         (ThreadsSettings, "TOKEN_ROLE_MAP", "clerk-of-shop", "must be pairs like shop-admin:admin"),
         (ThreadsSettings, "TOKEN_ISSUERS", "[5]", "must be a JSON array of issuers; 0: "),
         (GatewaySettings, "TOKEN_ISSUERS", SAME_TWICE, "must not name shop twice with the same audience"),
