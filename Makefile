@@ -89,7 +89,7 @@ chaos-self-test: ready ## The audit is audited: seeded defects, each to be caugh
 prove-poison: ready ## 10,000 commands, of which 3 crash the process; and 1 in 200 that meets a defect
 	@$(PY) -m tests.poison
 
-prove-fairness: ready ## One person makes all the noise that they are let: how long others' posts take, what is kept, whose mails wait (DURATION_S=30 INBOX=20000)
+prove-fairness: ready ## One person makes all the noise that they are let: how long others' posts take, what is kept, whose mails wait (DURATION_S=30 INBOX=20000 NOISES="steps")
 	@$(PY) -m bench.fairness
 
 ctl: venv ## The operator's tool on the running stack: make ctl DO="dead list" (trace ID, audit, rebuild, mails list, …)

@@ -1,7 +1,7 @@
 """What others notice while one person makes as much noise as they are let: `make prove-fairness`, `python -m bench.fairness`.
 
 Before and after all kinds of noise, and during each for DURATION_S, fifty other customers post into threads of their own, 40 times a
-second altogether. A quarter of an hour with the usual DURATION_S of 30; INBOX is how many unread threads the large inbox has. The exit status is 1 where
+second altogether. A quarter of an hour with the usual DURATION_S of 30; INBOX is how many unread threads the large inbox has, NOISES="marks steps" makes these alone. The exit status is 1 where
 something is not as promised.
 """
 
@@ -43,6 +43,7 @@ from tests.servers.waiting import eventually
 
 DURATION_S: Final = float(os.environ.get("DURATION_S", "30"))
 INBOX: Final = int(os.environ.get("INBOX", "20000"))
+ONLY: Final = os.environ.get("NOISES", "").split()
 OTHERS: Final = 50
 RATE: Final = 40.0
 CHUNK: Final = 1_000
@@ -328,6 +329,8 @@ async def _measure(bench: Bench) -> int:
     load, idle, phases = os.getloadavg()[0], Phase("idle"), []
     await bench.others(idle, DURATION_S)
     for kind, big, _ in NOISES:
+        if ONLY and kind not in ONLY:
+            continue
         await bench.settled()
         phases.append(await one_phase(bench, kind, big))
     await bench.settled()
