@@ -25,6 +25,9 @@ ORDERS_QUEUE = "threads.orders"
 COMMANDS_QUEUE = "threads.commands"
 NOTIFIER_QUEUE = "notifier.events"
 LIVE_STREAM = "parley.live"
+# What gateways publish to see whether RabbitMQ confirms anything; nobody reads it, and it holds the newest one.
+CANARY_QUEUE = "parley.canary"
+CANARY_KEY = "canary"
 WORK_QUEUES = {ORDERS_QUEUE: THREADS_RETRY, COMMANDS_QUEUE: THREADS_RETRY, NOTIFIER_QUEUE: NOTIFIER_RETRY}
 
 DELIVERY_LIMIT = 10
@@ -36,6 +39,8 @@ LIVE_MAX_AGE = "1h"
 LIVE_MAX_BYTES = 500_000_000
 # RabbitMQ forgets whole segments, and looks when a new one begins: small ones keep the hour honest.
 LIVE_SEGMENT_BYTES = 1_000_000
+# Of the kind of the work queues, so that a confirm says that those can be written to.
+CANARY_ARGUMENTS = {"x-queue-type": "quorum", "x-max-length": 1, "x-overflow": "drop-head"}
 # Dead letters wait for an operator, who may look at them any number of times; RabbitMQ 4 would else drop them after 20 looks.
 NO_DELIVERY_LIMIT = 1_000_000_000
 
@@ -50,6 +55,7 @@ DIRECT_EXCHANGES = (REPLIES, THREADS_RETRY, NOTIFIER_RETRY)
 
 BINDINGS = (
     (SHOP_ORDERS, ORDERS_QUEUE, "order.*"),
+    (SHOP_ORDERS, CANARY_QUEUE, CANARY_KEY),
     (COMMANDS, COMMANDS_QUEUE, "#"),
     (EVENTS, LIVE_STREAM, "#"),
     (NOTIFICATIONS, NOTIFIER_QUEUE, "#"),
@@ -124,7 +130,7 @@ def definitions(passwords: Mapping[str, str], *, max_queued: int = MAX_QUEUED_ME
 
 
 def _queues(max_queued: int) -> list[dict[str, Any]]:
-    queues = [_queue(LIVE_STREAM, _stream_arguments())]
+    queues = [_queue(LIVE_STREAM, _stream_arguments()), _queue(CANARY_QUEUE, CANARY_ARGUMENTS)]
     for work in WORK_QUEUES:
         queues.append(_queue(work, _work_arguments(work, max_queued)))
         queues.append(_queue(dead_queue(work), {"x-queue-type": "quorum", "x-delivery-limit": NO_DELIVERY_LIMIT}))

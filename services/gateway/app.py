@@ -72,6 +72,7 @@ def build(settings: GatewaySettings) -> FastAPI:
                 in_background(replies.run(), name="gateway reads replies"),
                 in_background(parts.feed.run(), name="gateway reads the live stream"),
                 in_background(needed.until_complete(), name="gateway verifies RabbitMQ"),
+                in_background(parts.commands.watch(), name="gateway watches confirms"),
             ]
             _on_signal_to_stop(parts.clients.end_all)
             # The port opens after this: whoever is asked as soon as it listens can write already, unless RabbitMQ is away.
@@ -88,10 +89,11 @@ def build(settings: GatewaySettings) -> FastAPI:
     async def reads_or_writes() -> str | None:
         parts: Parts = app.state.parts
         can_work = parts.commands.can_publish or await parts.threads.is_alive()
-        return None if can_work else "RabbitMQ and threads are both away"
+        return None if can_work else "neither RabbitMQ nor threads can be worked with"
 
     async def writes() -> str | None:
-        return None if app.state.parts.commands.can_publish else "RabbitMQ is away: nothing can be written"
+        parts: Parts = app.state.parts
+        return parts.commands.trouble()
 
     async def reads() -> str | None:
         return None if await app.state.parts.threads.is_alive() else "threads is away: nothing can be read"

@@ -5,7 +5,6 @@ Within two seconds the caller has an answer or knows that RabbitMQ has none.
 
 import time
 import uuid
-from collections.abc import Coroutine
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
@@ -18,6 +17,7 @@ from opentelemetry.trace import SpanKind
 
 from services.gateway import problems
 from services.gateway.costs import Cost, cost_of
+from services.gateway.doubt import Doubt
 from services.gateway.limits import WriteLimits
 from services.gateway.metrics import Figures
 from services.gateway.replies import Replies
@@ -78,42 +78,27 @@ def ready(command: Command) -> ReadyCommand:
     )
 
 
-class Doubt:
-    """Holds publishes back while RabbitMQ is silent.
-
-    After one that went unanswered, only one at a time is let out until one is confirmed; the others are refused at once. They would
-    else pile up in the connection's buffer, each with an unknown outcome.
-    """
-
-    def __init__(self) -> None:
-        self._doubtful = False
-        self._trying = False
-
-    async def trial(self, publish: Coroutine[None, None, None]) -> None:
-        """Publishes, or raises NotPublished where another publish is trying already."""
-        if self._doubtful and self._trying:
-            publish.close()
-            raise NotPublished("RabbitMQ does not answer at the moment")
-        trying, self._trying = self._doubtful, self._trying or self._doubtful
-        try:
-            await publish
-            self._doubtful = False
-        except PublishUnknown:
-            self._doubtful = True
-            raise
-        finally:
-            if trying:
-                self._trying = False
-
-
 class Commands:
     def __init__(self, *, publisher: Publisher, replies: Replies, limits: WriteLimits, figures: Figures) -> None:
         self._publisher, self._replies, self.limits, self._figures = publisher, replies, limits, figures
-        self._doubt = Doubt()
+        self._doubt = Doubt(publisher)
+        figures.unconfirmed.set_function(self._doubt.lasts_s)
 
     @property
     def can_publish(self) -> bool:
-        return self._publisher.is_connected
+        """Whether a publish can be expected to be confirmed."""
+        return self._publisher.is_connected and not self._doubt.lasts_s()
+
+    def trouble(self) -> str | None:
+        """Why nothing can be written, None where it can: said of what RabbitMQ confirms, not of the connection alone."""
+        if not self._publisher.is_connected:
+            return "RabbitMQ is away: nothing can be written"
+        silent_s = self._doubt.lasts_s()
+        return f"RabbitMQ has confirmed no publish for {silent_s:.0f} s: nothing can be written" if silent_s else None
+
+    async def watch(self) -> None:
+        """Until cancelled: sees to it that a RabbitMQ that confirms nothing is noticed without a caller, and one that does so again too."""
+        await self._doubt.watch()
 
     async def answer(self, command: Command, write: Write) -> Response:
         """Publishes the command and answers with its outcome, or with 202 where that does not come within the caller's patience.

@@ -35,6 +35,11 @@ class Figures:
         )
         for reason in ("refused", "full", "unknown"):
             self.publish_failures.labels(reason)
+        self.unconfirmed = Gauge(
+            "parley_gateway_unconfirmed_seconds",
+            "For how long RabbitMQ has confirmed no publish, 0 while it does",
+            registry=self.registry,
+        )
         self.problems = Counter(
             "parley_gateway_problems_total", "Requests answered with a problem", ["code"], registry=self.registry
         )

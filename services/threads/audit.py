@@ -31,7 +31,7 @@ class Audited:
 
 async def audit(database: Database, *, now: datetime) -> Audited:
     """Checks every thread: `seq` without gaps, each `after` as a replay makes it, nothing left unfinished, the projection as a rebuild
-    makes it. Run it on a quiet system, or look again at what it finds on a busy one.
+    makes it. Workers may go on meanwhile: what is being written is looked at again.
     """
     findings: list[Finding] = []
     entries, threads = 0, 0

@@ -3,8 +3,11 @@
 A document that cannot be read (an older release may have kept what this one refuses) is named, and takes no other along.
 """
 
+import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
@@ -23,6 +26,11 @@ from shared.orders import OrderSnapshot
 
 LIVE: Final = "threads"
 AT_ONCE: Final = 500
+# For how long threads that differ are looked at again, and when one that does not change any more is said to differ.
+LOOK_AGAIN_S: Final = 20.0
+STANDS_STILL_S: Final = 2.0
+PAUSE_S: Final = 0.1
+LEFT_BEHIND_AFTER: Final = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +90,7 @@ async def rebuild(database: Database) -> Rebuilt:
 
 
 async def differences(database: Database) -> Difference:
-    """Where the projection is not what a rebuild makes. On a busy system, those that are just being written as well."""
+    """Where the projection is not what a rebuild makes; what is just being written is looked at again before it is said."""
     scratch = f"{LIVE}_audited_{uuid7().hex}"
     try:
         rebuilt = await _project_all(database, scratch)
@@ -91,8 +99,67 @@ async def differences(database: Database) -> Difference:
     finally:
         await database[scratch].drop()
     unknown = {each.order_id for each in rebuilt.unreadable}
-    differing = (each for each in (made.keys() | found.keys()) - unknown if made.get(each) != found.get(each))
-    return Difference(sorted(differing), rebuilt.unreadable)
+    differing = [each for each in (made.keys() | found.keys()) - unknown if made.get(each) != found.get(each)]
+    return Difference(await _differing_still(database, differing), rebuilt.unreadable)
+
+
+async def _differing_still(database: Database, order_ids: Iterable[str]) -> list[str]:
+    """Looks again at threads that differed, for as long as they change under the look: what is being written is no fault.
+
+    A fault is a projection that stands still and is not what a rebuild of what it has reached makes; or one that an entry has not
+    reached that was committed a while ago.
+    """
+    until, faults = time.monotonic() + LOOK_AGAIN_S, []
+    pending: dict[str, tuple[Document | None, float]] = {each: ({}, 0.0) for each in order_ids}
+    while pending:
+        for order_id, (last, since) in list(pending.items()):
+            live, now = await _live(database, order_id), time.monotonic()
+            if await _is_sound(database, order_id, live):
+                del pending[order_id]
+            elif now > until or (live == last and now - since > STANDS_STILL_S):
+                faults.append(order_id)
+                del pending[order_id]
+            elif live != last:
+                pending[order_id] = (live, now)
+        await asyncio.sleep(PAUSE_S if pending else 0)
+    return sorted(faults)
+
+
+async def _is_sound(database: Database, order_id: str, live: Document | None) -> bool:
+    made = await _made_up_to(database, order_id, live.get("seq") if live is not None else None)
+    return made == live and not await _is_left_behind(database, order_id, live)
+
+
+async def _live(database: Database, order_id: str) -> Document | None:
+    return await leniently(database[LIVE]).find_one({"_id": order_id})
+
+
+async def _made_up_to(database: Database, order_id: str, seq: int | None) -> Document | None:
+    """What a rebuild makes of the order, its marks, and its entries up to this one."""
+    scratch = f"{LIVE}_audited_{uuid7().hex}"
+    projection = Projection(database, collection=scratch)
+    try:
+        order = await leniently(database["orders"]).find_one({"_id": order_id})
+        if order is not None:
+            read = _read_order(order)
+            await projection.write_order(read.snapshot, source_time=read.source_time)
+        entry = await leniently(database["entries"]).find_one({"order_id": order_id, "seq": seq}) if seq else None
+        if entry is not None:
+            await projection.write_entries([read_entry(entry)])
+        marks, _ = await _marks(database, [order_id])
+        if marks:
+            await projection.write_marks(marks)
+        return await leniently(database[scratch]).find_one({"_id": order_id})
+    finally:
+        await database[scratch].drop()
+
+
+async def _is_left_behind(database: Database, order_id: str, live: Document | None) -> bool:
+    """Whether an entry that is no news any more is not in the projection yet."""
+    seq = live.get("seq", 0) if live is not None else 0
+    old = datetime.now(UTC) - LEFT_BEHIND_AFTER
+    later = {"order_id": order_id, "seq": {"$gt": seq}, "committed_at": {"$lt": old}}
+    return await leniently(database["entries"]).find_one(later, {"_id": 1}) is not None
 
 
 async def _keep_as_they_stand(database: Database, scratch: str, order_ids: Iterable[str]) -> None:

@@ -45,6 +45,7 @@ WELL = {
     'parley_event_loop_lag_seconds_bucket{job="parley-threads",instance="t",le="1"}': "0+60x240",
     'parley_event_loop_lag_seconds_bucket{job="parley-threads",instance="t",le="+Inf"}': "0+60x240",
     "parley_gateway_live_cut_off_total": "0x240",
+    "parley_gateway_unconfirmed_seconds": "0x240",
     "rabbitmq_alarms_memory_used_watermark": "0x240",
     "rabbitmq_alarms_free_disk_space_watermark": "0x240",
 }
@@ -53,6 +54,7 @@ FAULTS = {
     "ParleyProcessDown": {'up{job="parley-threads",instance="t2"}': "0x240"},
     "ParleyServiceGone": {'up{job="parley-notifier",instance="n"}': "0x240"},
     "ParleyWritesFail": {'parley_gateway_publish_failures_total{reason="refused"}': "0+15x240"},
+    "ParleyNothingConfirmed": {"parley_gateway_unconfirmed_seconds": "31x240"},
     "ParleyReadsFail": {'parley_gateway_query_seconds_count{answer="unavailable"}': "0+15x240"},
     "ParleyReadsSlow": {'parley_gateway_query_seconds_bucket{le="0.1"}': "0+140x240"},
     "ParleyCommandsWait": {"parley_oldest_command_seconds": "31x240"},

@@ -158,6 +158,14 @@ async def rabbitmq_is_short_of_memory(scene: Scene) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
+async def rabbitmq_confirms_nothing(scene: Scene) -> AsyncIterator[None]:
+    scene.rabbitmq.pause()
+    yield
+    scene.rabbitmq.resume()
+    await scene.parley.ready(timeout_s=60)
+
+
+@asynccontextmanager
 async def every_notifier_is_gone_and_its_queue_fills(scene: Scene) -> AsyncIterator[None]:
     notifier = scene.parley.services["notifier"]
     notifier.kill()
@@ -203,6 +211,7 @@ FAULTS: Final[dict[Fault, set[str]]] = {
     mongodb_freezes: {"ParleyReadsFail", "ParleyReadsSlow", "ParleyCommandsWait"},
     many_live_connections_do_not_read: {"ParleyLiveConnectionsCutOff"},
     rabbitmq_is_short_of_memory: {"ParleyWritesFail", "ParleyRabbitMqAlarm"},
+    rabbitmq_confirms_nothing: {"ParleyNothingConfirmed"},
     every_notifier_is_gone_and_its_queue_fills: {
         "ParleyServiceGone",
         "ParleyNoConsumer",

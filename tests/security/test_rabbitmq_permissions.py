@@ -39,6 +39,7 @@ BIND: dict[str, frozenset[str]] = dict.fromkeys(PUBLISH, NOBODY) | {
 # queue: who may read it.
 CONSUME: dict[str, frozenset[str]] = {
     "parley.live": frozenset({"gateway"}),
+    "parley.canary": NOBODY,
     "threads.orders": frozenset({"threads"}),
     "threads.commands": frozenset({"threads"}),
     "notifier.events": frozenset({"notifier"}),
