@@ -122,7 +122,7 @@ class LiveAnswer(Response):
     async def _replay(self, offset: int, say: Say) -> int:
         """Says what happened before the ring begins. Returns the offset that the client has seen; the ring may have moved on meanwhile."""
         skipped = 0
-        async with contextlib.aclosing(self._feed.replay(offset)) as events:
+        async with contextlib.aclosing(self._feed.replay(offset, person=self._client.caller_key)) as events:
             async for event in events:
                 offset, skipped = event.offset, skipped + 1
                 if self._client.place in event.places:

@@ -15,6 +15,7 @@ from services.gateway.live.audience import LiveEvent, ToldToNobody
 from services.gateway.live.clients import Clients
 from services.gateway.live.ring import NOTHING_YET, Ring
 from services.gateway.live.stream import Delivered, StreamEnded, StreamReading, holds_anything
+from services.gateway.live.turns import Turns
 from shared.connections import EndOfConnection, keep_connected
 
 log = structlog.get_logger(__name__)
@@ -22,7 +23,8 @@ log = structlog.get_logger(__name__)
 REMEMBER_AT_START: Final = 1_000
 FIRST_DELIVERY_LIMIT_S: Final = 5.0
 EMPTY_LIMIT_S: Final = 0.5
-REPLAYS_AT_ONCE: Final = 4
+# Of so many persons; each reads with few events in hand.
+REPLAYS_AT_ONCE: Final = 16
 REPLAY_PREFETCH: Final = 100
 
 
@@ -38,7 +40,7 @@ class Feed:
         self.ring = ring
         self.is_current = False
         self._connection: aiormq.abc.AbstractConnection | None = None
-        self._replays = asyncio.Semaphore(REPLAYS_AT_ONCE)
+        self._replays = Turns(REPLAYS_AT_ONCE)
         self._moved = asyncio.Condition()
         self._known = False
 
@@ -135,12 +137,13 @@ class Feed:
         except TimeoutError:
             return False
 
-    async def replay(self, offset: int) -> AsyncGenerator[LiveEvent, None]:
+    async def replay(self, offset: int, *, person: str) -> AsyncGenerator[LiveEvent, None]:
         """The events after this offset from the stream itself, until the ring has the rest. Raises Gap, and StreamEnded.
 
-        Few are read at a time; whoever calls must stop in bounded time.
+        Few are read at a time, and by each person on one connection at a time: `person` is their caller key. Whoever calls must stop in
+        bounded time.
         """
-        async with self._replays:
+        async with self._replays.turn_of(person):
             if self._connection is None:
                 raise StreamEnded("RabbitMQ is away")
             async with StreamReading(self._connection, start=offset, prefetch=REPLAY_PREFETCH) as reading:

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -9,6 +10,7 @@ from contextlib import AsyncExitStack
 import aiohttp
 import pytest
 
+from deploy.local.ports import LOOPBACK
 from shared import topology
 from shared.events import MessagePosted
 from tests.integration.gateway.conftest import NewGateway, guest, token
@@ -16,7 +18,7 @@ from tests.integration.gateway.listening import Happenings, Listener
 from tests.integration.gateway.standins import QueryApi
 from tests.servers.rabbitmq import SharedRabbit, Vhost
 from tests.servers.services import ServiceProcess
-from tests.servers.waiting import eventually
+from tests.servers.waiting import eventually, within
 from tests.unit.gateway.happenings import BOB, opened, posted, read
 
 
@@ -105,6 +107,45 @@ async def test_what_the_ring_has_forgotten_comes_from_the_stream(
         await threads.happen(posted(seq=502))
         await eventually(lambda: len(listener.events) >= 502)
     assert listener.offsets == list(range(502))
+
+
+async def test_one_persons_slow_readers_hold_up_nobody_else(
+    new_gateway: NewGateway, threads: Happenings, session: aiohttp.ClientSession
+) -> None:
+    gateway = await new_gateway(LIVE_RING_BYTES="20000").ready()
+    listener = Listener(session, token(person="c-8"))
+    async with listener.connected(gateway.url):
+        await threads.happen(*(_posted(number, text="x" * 8_000) for number in range(1, 1_001)))
+        await threads.happen(_posted(1, customer_id="c-8"))
+        await eventually(lambda: len(listener.events) == 1)
+    slow = [await _reads_nothing(gateway, token()) for _ in range(20)]
+    again = Listener(session, token(person="c-8"))
+    with within(5):
+        async with again.connected(gateway.url, last_event_id="0"):
+            await eventually(lambda: bool(again.events))
+    for writer in slow:
+        writer.close()
+    assert [block.event for block in again.events] == ["message.posted"]
+
+
+def _posted(seq: int, *, text: str = "Hello", customer_id: str = "c-7") -> MessagePosted:
+    event = posted(seq=seq)
+    entry = event.data.entry.model_copy(update={"text": text})
+    return event.model_copy(update={"data": event.data.model_copy(update={"entry": entry, "customer_id": customer_id})})
+
+
+async def _reads_nothing(gateway: ServiceProcess, bearer: str) -> asyncio.StreamWriter:
+    """A connection that asks for everything since the first event, with a small buffer, and never reads."""
+    own = socket.socket()
+    own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2_048)
+    own.connect((LOOPBACK, gateway.port))
+    own.setblocking(False)
+    reader, writer = await asyncio.open_connection(sock=own, limit=1_024)
+    head = f"GET /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {bearer}\r\nLast-Event-ID: 0\r\n\r\n"
+    writer.write(head.encode())
+    await writer.drain()
+    await reader.readexactly(len("HTTP/1.1 200"))
+    return writer
 
 
 async def test_events_go_on_where_they_stopped_after_rabbitmq_closed_the_connection(
