@@ -15,7 +15,8 @@ SHARED: dict[str, Any] = {"amqp_url": "amqp://nobody", "mongo_url": "mongodb://1
 
 
 def _threads() -> FastAPI:
-    return threads.build(ThreadsSettings(**SHARED, token_issuer="shop", token_demo_secret=SECRET, link_secret=SECRET))
+    secrets: dict[str, Any] = {name: f"{name}-{SECRET}" for name in ("token_demo_secret", "link_secret", "address_key")}
+    return threads.build(ThreadsSettings(**SHARED, **secrets, token_issuer="shop"))
 
 
 def _notifier() -> FastAPI:
