@@ -188,6 +188,38 @@ async def test_the_administrators_address_is_mailed_while_a_dispute_is_open(orde
     }
 
 
+async def test_where_the_shop_sells_its_mailbox_gets_what_the_customer_writes_by_a_sellers_rules(
+    shop: Parley, api: Clients, people: People
+) -> None:
+    order = Order("theshopsells", shop, api, people)
+    await api.put_order(order_of(order.id, customer=f"c-{order.id}").model_copy(update={"seller": None}))
+    await order.say(order.customer, "read at once")
+    await order.call(order.admin, "PUT", "/read", {"up_to_seq": 1})
+    for number in range(10):
+        await order.say(order.customer, f"question number {number}.")
+    await order.say(order.admin, "an answer of the shop")
+    [mail] = await order.mailed(SHOP)
+    assert [f"question number {number}." in text_of(mail) for number in range(10)] == [True] * 10
+    assert "read at once" not in text_of(mail)
+    [answer] = await order.mailed(order.customer_address)
+    assert "an answer of the shop" in text_of(answer)
+    off = {"mails": {"messages": False}, "locale": "de"}
+    assert (await order.customer.call("PUT", "/v1/shop/preferences", off, **PATIENT)).status == 403
+    chosen = await order.admin.call("PUT", "/v1/shop/preferences", off, **PATIENT)
+    assert (chosen.status, chosen.body["mails"]) == (200, {"messages": False, "disputes": True})
+    assert (await order.admin.get("/v1/shop/preferences")).body == chosen.body
+    try:
+        await order.say(order.customer, "switched off")
+        await order.call(order.customer, "POST", "/dispute", DISPUTE)
+        [_, opened] = await order.mailed(SHOP, count=2)
+    finally:
+        on = {"mails": {"messages": True}, "locale": None}
+        assert (await order.admin.call("PUT", "/v1/shop/preferences", on, **PATIENT)).status == 200
+    assert "Konfliktfall" in opened.message["Subject"]
+    assert "switched off" not in text_of(opened)
+    assert all("an answer of the shop" not in text_of(each) for each in order.mails_to(SHOP))
+
+
 async def test_a_watching_administrator_is_mailed_until_they_stop(order: Order) -> None:
     await order.call(order.admin, "PUT", "/watch")
     await order.say(order.customer, "from the customer")

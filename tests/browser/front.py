@@ -71,8 +71,8 @@ class Front:
         self._number += 1
         return str(self._number)
 
-    async def order(self, *, customer: str, seller: str, **changes: Any) -> str:
-        """An order between these two (ids), known to Parley. Returns its number."""
+    async def order(self, *, customer: str, seller: str | None, **changes: Any) -> str:
+        """An order between these two (ids), or without a seller one of the shop's own, known to Parley. Returns its number."""
         number = str(changes.pop("order_id", None) or self.new_number())
         await self.publish([snapshot(number, customer=customer, seller=seller, **changes)])
         return number
@@ -147,8 +147,8 @@ class Front:
             check(visit)
 
 
-def snapshot(order_id: str, *, customer: str, seller: str, **changes: Any) -> Json:
-    """An order snapshot as a shop publishes it."""
+def snapshot(order_id: str, *, customer: str, seller: str | None, **changes: Any) -> Json:
+    """An order snapshot as a shop publishes it. Without a seller, it sells the order itself."""
     name, seller_name = changes.pop("customer_name", "Ada Byron"), changes.pop("seller_name", "Tea House")
     return {
         "order_id": order_id,
@@ -158,7 +158,7 @@ def snapshot(order_id: str, *, customer: str, seller: str, **changes: Any) -> Js
         "url": f"https://shop.example/orders/{order_id}",
         "customer": {"id": customer, "name": name, "email": f"{customer}@example.com", "locale": "en", "guest": False}
         | changes.pop("customer_more", {}),
-        "seller": {"id": seller, "name": seller_name, "email": f"{seller}@example.com", "locale": "en"},
+        **({} if seller is None else {"seller": _seller(seller, seller_name)}),
         "items": [
             {"sku": "TEA-1", "name": "Green tea, 250 g", "quantity": 2, "price": "11.50"},
             {"sku": "POT-1", "name": "Teapot, cast iron", "quantity": 1, "price": "49.00"},
@@ -167,3 +167,7 @@ def snapshot(order_id: str, *, customer: str, seller: str, **changes: Any) -> Js
         "currency": "EUR",
         **changes,
     }
+
+
+def _seller(seller: str, name: str) -> Json:
+    return {"id": seller, "name": name, "email": f"{seller}@example.com", "locale": "en"}
