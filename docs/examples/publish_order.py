@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 
 import aio_pika
@@ -12,8 +11,7 @@ import aio_pika
 
 async def publish(order: dict) -> None:
     event_id, kind = f"{order['order_id']}.{order['version']}", "parley.order.placed.v1"
-    moment = datetime.now(UTC).isoformat()
-    event = {"specversion": "1.0", "id": event_id, "source": "orders", "type": kind, "time": moment, "data": order}
+    event = {"specversion": "1.0", "id": event_id, "source": "orders", "type": kind, "data": order}
     properties = {"content_type": "application/cloudevents+json", "delivery_mode": 2, "user_id": "shop"}
     message = aio_pika.Message(json.dumps(event).encode(), message_id=event_id, **properties)
     async with await aio_pika.connect(os.environ["AMQP_URL"]) as connection:

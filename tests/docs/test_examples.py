@@ -8,7 +8,7 @@ from asyncio.subprocess import PIPE
 from shared import topology
 from shared.orders import ORDER_EVENT, OrderSnapshot
 from tests.docs.markdown import ROOT
-from tests.e2e.client import clients_of
+from tests.e2e.client import Client, clients_of
 from tests.servers.parley import Parley
 from tests.servers.rabbitmq import Vhost
 from tests.servers.waiting import eventually
@@ -57,6 +57,33 @@ async def test_a_service_of_the_shop_publishes_an_order_and_hears_what_is_writte
         await subscriber.wait()
 
 
-def _has_bindings(vhost: Vhost, queue: str) -> bool:
+async def test_a_service_in_faststream_publishes_an_order_and_hears_what_is_written_about_it(
+    running_parley: Parley,
+) -> None:
+    vhost = running_parley.vhost
+    command = (sys.executable, EXAMPLES / "faststream_service.py", EXAMPLES / "order.json")
+    service = await asyncio.create_subprocess_exec(*command, env={"AMQP_URL": vhost.url("shop")}, stdout=PIPE)
+    try:
+        await eventually(lambda: _has_bindings(vhost, "shop-faststream", 1), what="the service's binding")
+        async with clients_of(running_parley) as clients:
+            shop = clients.service()
+            await eventually(lambda: _stands(shop, "/v1/orders/2001/intake/1"), what="the published order")
+            posted = await clients.customer("c-2").post("Is it on its way?", order_id="2001")
+        assert posted.status == 201
+        assert service.stdout is not None
+        async with asyncio.timeout(20):
+            while b"message.posted" not in (heard := await service.stdout.readline()):
+                assert heard, "the service has ended"
+        assert heard.decode() == "parley.message.posted.v1 2001 Is it on its way?\n"
+    finally:
+        service.terminate()
+        await service.wait()
+
+
+async def _stands(shop: Client, path: str) -> bool:
+    return (await shop.get(path)).body["state"] == "stands"
+
+
+def _has_bindings(vhost: Vhost, queue: str, count: int = 2) -> bool:
     bindings = vhost.server.address.management.call("GET", f"/bindings/{vhost.name}/e/{topology.EVENTS}/q/{queue}")
-    return len(bindings) == 2
+    return len(bindings) == count
