@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from datetime import UTC, datetime
 
 import pytest
 
@@ -153,13 +154,15 @@ async def test_roles_that_have_nothing_to_do_with_a_thread_are_told_that_there_i
 
 async def test_an_order_is_published_as_an_event_by_services_alone(api: Api, vhost: Vhost) -> None:
     refused = await api.call("PUT", "/v1/orders/1042", bearer=token("admin"), body=ORDER)
-    taken = await api.call("PUT", "/v1/orders/1042", bearer=token("service"), body=ORDER, Prefer="respond-async")
+    order = ORDER | {"updated_at": "2026-01-31T10:05:00.250+01:00"}
+    taken = await api.call("PUT", "/v1/orders/1042", bearer=token("service"), body=order, Prefer="respond-async")
     assert (refused.status, taken.status, taken.json) == (403, 202, {"order_id": "1042", "version": 1})
     assert taken.headers["Location"] == "/v1/orders/1042/intake/1"
     assert taken.headers["Preference-Applied"] == "respond-async"
     (message,) = await vhost.take_all(topology.ORDERS_QUEUE)
     event = ORDER_EVENT.validate_json(message.body)
     assert (message.routing_key, message.user_id, event.data.total) == ("order.updated", "gateway", "39.80")
+    assert event.data.updated_at == datetime(2026, 1, 31, 9, 5, 0, 250_000, tzinfo=UTC)
 
 
 async def test_an_order_that_nobody_decides_in_time_is_answered_with_where_to_ask(api: Api, vhost: Vhost) -> None:
@@ -175,7 +178,16 @@ async def test_an_order_that_nobody_decides_in_time_is_answered_with_where_to_as
 
 @pytest.mark.parametrize(
     "change",
-    [{"order_id": "1043"}, {"version": "1"}, {"version": 2**53 + 1}, {"total": 39.8}, {"extra": 1}, {"items": None}],
+    [
+        {"order_id": "1043"},
+        {"version": "1"},
+        {"version": 2**53 + 1},
+        {"total": 39.8},
+        {"updated_at": 1795856690},
+        {"updated_at": "2026-01-31T09:05:00"},
+        {"extra": 1},
+        {"items": None},
+    ],
 )
 async def test_an_order_that_is_none_is_refused(api: Api, vhost: Vhost, change: dict[str, object]) -> None:
     seen = await api.call("PUT", "/v1/orders/1042", bearer=token("service"), body=ORDER | change)
