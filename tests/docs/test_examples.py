@@ -81,7 +81,7 @@ async def test_a_service_in_faststream_publishes_an_order_and_hears_what_is_writ
 
 
 async def _stands(shop: Client, path: str) -> bool:
-    return (await shop.get(path)).body["state"] == "stands"
+    return bool((await shop.get(path)).body["state"] == "stands")
 
 
 def _has_bindings(vhost: Vhost, queue: str, count: int = 2) -> bool:
