@@ -1,12 +1,13 @@
 """Bodies and queries: what is refused, and that the field is named."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from pydantic import BaseModel, RootModel, ValidationError
 
-from services.gateway import requests
+from services.gateway import bodies, requests
 from services.gateway.bodies import refused
 from services.gateway.requests import (
     ChosenPreferences,
@@ -20,6 +21,9 @@ from services.gateway.requests import (
     ReadMarks,
     ThreadsQuery,
 )
+from services.gateway.routes.orders import EXAMPLE as ORDER
+from shared.errors import ProblemError
+from shared.orders import OrderSnapshot
 
 IMPORTED = {
     "external_id": "t-1",
@@ -151,3 +155,16 @@ def test_every_body_and_query_refuses_what_it_does_not_name() -> None:
     ours = [each for each in found if each.__module__ == requests.__name__ and not issubclass(each, RootModel)]
     assert len(ours) >= 14
     assert [each for each in ours if each.model_config.get("extra") != "forbid"] == []
+
+
+@pytest.mark.parametrize("moment", ["2026-01-31T09:05:00Z", "2026-01-31T10:05:00.000+01:00"])
+def test_every_moment_of_an_order_is_read_from_json_as_strictly_as_the_rest(moment: str) -> None:
+    """As `PUT` reads it: a text is a moment, a number is none."""
+    sent = json.loads(OrderSnapshot.model_validate(ORDER).model_dump_json())
+    order = bodies.validated(OrderSnapshot, json.dumps(sent | {"placed_at": moment, "updated_at": moment}).encode())
+    assert order.updated_at == order.placed_at == datetime(2026, 1, 31, 9, 5, tzinfo=UTC)
+    for name in ("placed_at", "updated_at"):
+        with pytest.raises(ProblemError) as raised:
+            bodies.validated(OrderSnapshot, json.dumps(sent | {name: 1_795_856_690}).encode())
+        assert raised.value.problem.errors is not None
+        assert [each.field for each in raised.value.problem.errors] == [name]
