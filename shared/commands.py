@@ -23,6 +23,10 @@ from shared.fields import (
 MAX_THREADS_IN_ONE_COMMAND = 100
 
 
+STAMP_PATTERN = r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
+Stamp = Annotated[str, Field(pattern=STAMP_PATTERN)]
+
+
 class CommandEnvelope(Envelope):
     """A command's envelope.
 
@@ -33,7 +37,7 @@ class CommandEnvelope(Envelope):
 
     id: CommandId
     source: Literal["parley/gateway"] = "parley/gateway"
-    stamp: Annotated[str, Field(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")]
+    stamp: Stamp
 
 
 class Asked(Grown):
@@ -94,7 +98,9 @@ class PreferencesToSet(Grown):
     """Preferences of the mailbox `person` (`Caller.mailbox`); what is None stays as it is.
 
     `forget_locale` goes back to the language that the order names. `renewed`: another copy under the same id, with a newer stamp, is
-    no repetition of this one but the same wish once more, and counts as the newest.
+    no repetition of this one but the same wish once more, and counts as the newest. A guest's choices are kept for the guest's address
+    too: for `address_key`, where a mail's link says which one, else for the order's. `undo` is the stamp of a wish whose effect is taken
+    back, as far as it still stands; nothing else is said then.
     """
 
     person: Annotated[str, Field(min_length=3, max_length=200)]
@@ -103,6 +109,8 @@ class PreferencesToSet(Grown):
     locale: Locale | None = None
     forget_locale: bool = False
     renewed: bool | None = None
+    address_key: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    undo: Stamp | None = None
 
 
 class WatchToSet(Asked):

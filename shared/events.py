@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from shared.callers import Author
+from shared.contracts.choices import Choice
 from shared.contracts.contacts import SHOP_MAILBOX, ContactRole, ContactVersion
 from shared.contracts.keys import MAIN_SHOP, ShopId
 from shared.envelope import Envelope
@@ -111,13 +112,23 @@ class MarkMoved(Grown):
 
 
 class ChoicesMade(Grown):
-    """What a person wants by mail from now on; `person` is a caller key, `stamp` orders the changes (newer wins)."""
+    """What is wanted by mail from now on; `stamp` orders the changes of one `person` (newer wins).
+
+    `person` is a caller key, or stands for an address (`address|…`, with the `address_key` of recipients). `since` is when each choice was
+    made: of a person's and their address's the newer one decides.
+    """
 
     person: str
     stamp: str
     messages: bool
     disputes: bool
     locale: Locale | None = None
+    since: dict[Choice, str] | None = None
+
+    def said_of(self, choice: Choice) -> tuple[bool, str]:
+        """The choice and when it was made. Events of the release before say only when the newest of them was."""
+        stamp = self.stamp.partition(",")[0] if self.since is None else self.since.get(choice, "")
+        return getattr(self, choice), stamp
 
 
 class ContactData(Grown):

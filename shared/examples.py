@@ -130,7 +130,15 @@ COMMANDS: Final[list[Envelope]] = [
     _command(
         commands.MarkThreadsRead, caller=SELLER, threads=[{"order_id": ORDER_ID, "up_to_seq": 4}], all_threads=False
     ),
-    _command(commands.SetPreferences, person="customer:c-7", messages=True, disputes=True, locale="de", renewed=True),
+    _command(
+        commands.SetPreferences,
+        person="guest:1042",
+        messages=False,
+        disputes=False,
+        locale="de",
+        renewed=True,
+        address_key=ADDRESS_KEY,
+    ),
     _command(
         commands.WatchThread, order_id=ORDER_ID, caller=ADMIN, watching=True, email="grace@example.com", locale="en"
     ),
@@ -204,7 +212,14 @@ NOTIFICATIONS: Final[list[Envelope]] = [
     _event(
         events.PreferencesChanged,
         POST_ID,
-        {"person": "customer:c-7", "stamp": STAMP, "messages": False, "disputes": True, "locale": "de"},
+        {
+            "person": "customer:c-7",
+            "stamp": STAMP,
+            "messages": False,
+            "disputes": True,
+            "locale": "de",
+            "since": {"messages": STAMP, "disputes": ""},
+        },
     ),
     events.ContactChanged(
         id="1042.customer.0000000000000004.000000",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pymongo.errors import PyMongoError
 
 from services.notifier.connections import Connections
-from services.notifier.contents import Mail, Moved, Nothing, Plan, plan
+from services.notifier.contents import Mail, Moved, Nothing, Plan, chosen_locale, plan
 from services.notifier.known import Known
 from services.notifier.mails import Lease, Mails
 from services.notifier.outcomes import (
@@ -103,7 +103,7 @@ class Attempts:
         readdressed = mail.model_copy(update={"recipient": planned.recipient})
         if mail.rendered is not None and mail.ambiguities:
             return Prepared(mail, planned, self._renderer.as_it_was(readdressed, mail.rendered))
-        chosen = known.choices.locale if known.choices else None
+        chosen = chosen_locale(known, planned.recipient.person)
         rendered = self._renderer.render(readdressed, planned.entries, locale=chosen or planned.recipient.locale)
         return Prepared(mail, planned, rendered)
 

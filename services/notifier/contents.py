@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from shared.contracts.choices import Choice, decide
 from shared.contracts.contacts import ContactVersion, contact_key, order_version
 from shared.events import ChoicesMade, ContactData, EntryAddressed, Recipient
 from shared.fields import (
@@ -13,6 +14,7 @@ from shared.fields import (
     DisputeReason,
     EntryKind,
     Grown,
+    Locale,
     Seq,
     Side,
     SoldBy,
@@ -79,10 +81,10 @@ class Mail(Grown):
 
 
 class Knowledge(Grown):
-    """What else is known when a mail is about to go: read marks, the person's choices, texts taken out, and where its mails go now."""
+    """What else is known when a mail is about to go: read marks, what was chosen by person and by address, texts taken out, and where its mails go now."""
 
     read_up_to: Seq = 0
-    choices: ChoicesMade | None = None
+    choices: tuple[ChoicesMade, ...] = ()
     redacted: frozenset[str] = frozenset()
     contact: ContactData | None = None
 
@@ -216,10 +218,14 @@ def _is_empty(entry: Gathered) -> bool:
     return entry.redacted and entry.kind == "text"
 
 
-def _is_wanted(entry: Gathered, choices: ChoicesMade | None) -> bool:
-    if choices is None:
-        return True
-    return choices.messages if entry.kind == "text" else choices.disputes
+def chosen_locale(known: Knowledge, person: str) -> Locale | None:
+    """The language that the person chose; an address has none."""
+    return next((each.locale for each in known.choices if each.person == person), None)
+
+
+def _is_wanted(entry: Gathered, choices: tuple[ChoicesMade, ...]) -> bool:
+    kind: Choice = "messages" if entry.kind == "text" else "disputes"
+    return decide(each.said_of(kind) for each in choices)
 
 
 def _without_redacted(entry: Gathered, redacted: frozenset[str]) -> Gathered:

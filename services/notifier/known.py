@@ -6,8 +6,9 @@ from typing import Final
 from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
-from services.notifier.contents import Knowledge, Mail
+from services.notifier.contents import Knowledge, Mail, recipient_now
 from services.notifier.groups import Groups
+from shared.contracts.choices import scopes
 from shared.contracts.contacts import contact_key
 from shared.contracts.keys import join_key
 from shared.errors import RetryLater
@@ -108,15 +109,30 @@ class Known:
                     contacts[found["_id"]] = ContactData.model_validate(found)
                 case _:
                     taken_out.add(found["_id"])
+        of_mails = [_scopes_now(mail, contacts.get(mail.contact_key)) for mail in mails]
+        # A changed address, or a guest who has an account by now: their choices were not asked for.
+        unasked = {scope for each in of_mails for scope in each} - {scope for mail in mails for scope in _scopes(mail)}
+        if unasked:
+            async for found in self._choices.find({"_id": {"$in": list(unasked)}}):
+                choices[found["_id"]] = ChoicesMade.model_validate(found)
         return [
             Knowledge(
                 read_up_to=marks.get(_mark_of(mail), 0),
-                choices=choices.get(mail.person),
+                choices=tuple(choices[scope] for scope in of_mail if scope in choices),
                 redacted=taken_out & {entry.id for entry in mail.entries} if taken_out else frozenset(),
                 contact=contacts.get(mail.contact_key),
             )
-            for mail in mails
+            for mail, of_mail in zip(mails, of_mails, strict=True)
         ]
+
+
+def _scopes(mail: Mail) -> tuple[str, ...]:
+    return scopes(mail.recipient.person, mail.recipient.address_key)
+
+
+def _scopes_now(mail: Mail, contact: ContactData | None) -> tuple[str, ...]:
+    recipient = recipient_now(mail, contact) or mail.recipient
+    return scopes(recipient.person, recipient.address_key)
 
 
 def _higher(key: str, mark: MarkMoved) -> UpdateOne:
@@ -137,7 +153,7 @@ def _look_for(mails: Sequence[Mail]) -> list[Document]:
     return [
         {"$match": {"_id": {"$in": [_mark_of(mail) for mail in mails]}}},
         {"$set": {"from": "reads"}},
-        also("choices", {mail.person for mail in mails}),
+        also("choices", {scope for mail in mails for scope in _scopes(mail)}),
         also("redactions", {entry.id for mail in mails for entry in mail.entries}),
         also("addresses", {mail.contact_key for mail in mails}),
     ]

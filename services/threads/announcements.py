@@ -16,6 +16,7 @@ from services.threads.recent import Recent
 from services.threads.recipients import Addressee, Choices, Watcher, addressees, one_a_mailbox, wanted
 from services.threads.thread import Entry
 from shared import topology
+from shared.contracts.choices import scopes
 from shared.envelope import Envelope
 from shared.events import (
     ROUTING_KEY_OF_ENTRY,
@@ -83,7 +84,9 @@ class Announcements:
             Outgoing(topology.EVENTS, key, event, message_id=entry.id, mandatory=False, type=kind, timestamp=at)
         ]
         order = context.orders[entry.order_id]
-        people = one_a_mailbox(wanted(self.addressees(entry, order, context.watchers), entry, context.choices))
+        people = one_a_mailbox(
+            wanted(self.addressees(entry, order, context.watchers), entry, context.choices, self.scopes_of)
+        )
         if people:
             outgoing.append(self._addressed(entry, made, order, people))
         if entry.redacted:
@@ -139,9 +142,16 @@ class Announcements:
         )
         return _notification(changed, routing_key="contact.changed")
 
+    def scopes_of(self, each: Addressee) -> tuple[str, ...]:
+        """Whose choices count for mails to this addressee."""
+        return scopes(each.person, self._address_key(each.inbox, each.email))
+
     def _address_key(self, role: str, email: str) -> str | None:
         """Choices are kept by address on the customer's side alone."""
-        return self._address_keys.of(email) if role == "customer" else None
+        return self.address_key(email) if role == "customer" else None
+
+    def address_key(self, email: str) -> str:
+        return self._address_keys.of(email)
 
     def _unsubscribe_token(self, person: str, address_key: str | None) -> str:
         """The same for a day: it lasts a year, and signing it anew for each entry would cost more than all else about the entry."""

@@ -12,7 +12,8 @@ from services.threads.entries import Log
 from services.threads.mark_runs import MarkRuns, Run
 from services.threads.marks import Marked, Marks, Reader, Wish
 from services.threads.orders import Orders
-from services.threads.people import People
+from services.threads.people import Chosen, People
+from services.threads.recipients import Choices
 from services.threads.thread import Entry
 from shared.callers import Caller
 from shared.commands import (
@@ -20,10 +21,12 @@ from shared.commands import (
     MailChoices,
     MarkRead,
     MarkThreadsRead,
+    PreferencesToSet,
     RedactMessage,
     SetPreferences,
     WatchThread,
 )
+from shared.contracts.choices import scopes
 from shared.errors import ProblemError, not_found, refuse
 from shared.events import ChoicesMade
 from shared.publishing import Outgoing
@@ -168,20 +171,41 @@ class Effects:
         return Applied(None, _events(command, marked.values()), then=partial(self._runs.advance, run, results=results))
 
     async def _set_preferences(self, command: SetPreferences) -> Applied:
-        chosen = await self._people.choose(command.data, stamp=command.stamp)
-        choices = chosen.choices
-        preferences = Preferences(
-            mails=MailChoices(messages=choices.messages, disputes=choices.disputes), locale=choices.locale
-        )
-        made = ChoicesMade(
-            person=command.data.person,
-            stamp=chosen.stamp,
-            messages=choices.messages,
-            disputes=choices.disputes,
-            locale=choices.locale,
-        )
-        outgoing = announcements.of_choices(command.id, made, now=command.time, traceparent=command.traceparent)
+        """What a guest chooses is kept for the guest and for the address: so it holds for an account that they make, and for other orders."""
+        wish, outgoing = command.data, list[Outgoing]()
+        own = Choices()
+        for scope in await self._scopes(wish):
+            chosen = await self._choose(wish, scope, stamp=command.stamp)
+            if chosen is None:
+                continue
+            own = chosen.choices if scope == wish.person else own
+            outgoing += announcements.of_choices(
+                command.id if scope == wish.person else f"{command.id}.address",
+                _choices_made(chosen),
+                now=command.time,
+                traceparent=command.traceparent,
+            )
+        mails = MailChoices(messages=own.messages, disputes=own.disputes)
+        preferences = Preferences(mails=mails, locale=own.locale)
         return Applied(answers.done(command.id, None, preferences.model_dump(mode="json")), outgoing)
+
+    async def _choose(self, wish: PreferencesToSet, scope: str, *, stamp: str) -> Chosen | None:
+        """An address has no language."""
+        if wish.undo is not None:
+            return await self._people.take_back(wish.undo, stamp=stamp, scope=scope)
+        if scope != wish.person:
+            wish = wish.model_copy(update={"locale": None, "forget_locale": False})
+        return await self._people.choose(wish, stamp=stamp, scope=scope)
+
+    async def _scopes(self, wish: PreferencesToSet) -> tuple[str, ...]:
+        """Whose choices the wish is about; a link says for which address it was mailed, else it is the order's."""
+        role, _, order_id = wish.person.partition(":")
+        if role != "guest":
+            return (wish.person,)
+        if wish.address_key is not None:
+            return scopes(wish.person, wish.address_key)
+        address = await self._orders.customers_address(order_id)
+        return scopes(wish.person, None if address is None else self._announcements.address_key(address))
 
     async def _watch(self, command: WatchThread) -> Applied:
         parties = await self._parties(command.data.order_id)
@@ -201,6 +225,18 @@ class Effects:
             raise refuse("not_found", "There is no such message in this thread.")
         result = answers.message_view(entry, mine=False, new=False).model_dump(mode="json")
         return Applied(answers.done(command.id, parties.order_id, result), unfinished=[entry])
+
+
+def _choices_made(chosen: Chosen) -> ChoicesMade:
+    choices = chosen.choices
+    return ChoicesMade(
+        person=chosen.scope,
+        stamp=chosen.stamp,
+        messages=choices.messages,
+        disputes=choices.disputes,
+        locale=choices.locale,
+        since=dict(choices.since),
+    )
 
 
 def _reader(caller: Caller, parties: Parties) -> Reader:

@@ -91,13 +91,14 @@ class Finisher:
         orders = await self._orders.for_mail([parties[order_id] for order_id in order_ids])
         if watchers is None:
             watchers = await self._people.watchers(order_ids)
-        persons = {
-            each.person
+        scopes = {
+            scope
             for entry in entries
             if entry.order_id in orders
             for each in self._announcements.addressees(entry, orders[entry.order_id], watchers)
+            for scope in self._announcements.scopes_of(each)
         }
-        return MailContext(orders, watchers, await self._people.choices(persons))
+        return MailContext(orders, watchers, await self._people.choices(scopes))
 
     async def _publish(self, messages: Sequence[Outgoing]) -> set[str]:
         """One attempt; the ids of the messages that RabbitMQ confirmed."""

@@ -122,6 +122,12 @@ class Orders:
         stored = await self._orders.find_one({"_id": snapshot.order_id}, contacts.FIELDS)
         return [] if stored is None else contacts.since(stored, order_version(snapshot.version))
 
+    async def customers_address(self, order_id: OrderId) -> str | None:
+        """Where the customer's mails go; None where the order is not there, or has no address."""
+        found = await self._orders.find_one({"_id": order_id}, {"snapshot.customer.email": 1})
+        address: str | None = found["snapshot"]["customer"].get("email") if found is not None else None
+        return address
+
     async def parties(self, order_ids: Sequence[OrderId]) -> dict[OrderId, Parties]:
         """Whose orders these are; one that is unknown, or cannot be shown to anybody, is missing."""
         found = await self._orders.find({"_id": {"$in": list(order_ids)}}, PARTIES).to_list()

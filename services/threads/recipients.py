@@ -3,12 +3,13 @@
 Where the shop itself sells, the administrators' address is a party's: it gets every entry of the customer's.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 from services.threads.addresses import mailbox
 from services.threads.thread import Entry
 from shared.callers import Caller
+from shared.contracts.choices import Choice, decide
 from shared.contracts.contacts import ContactVersion
 from shared.fields import Locale, Side, SoldBy
 from shared.orders import OrderSnapshot
@@ -28,11 +29,15 @@ class Watcher:
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What a person wants by mail, and in which language (None: as the order says)."""
+    """What a person wants by mail, and in which language (None: as the order says); `since` is when each was chosen."""
 
     messages: bool = True
     disputes: bool = True
     locale: Locale | None = None
+    since: Mapping[Choice, str] = field(default_factory=dict)
+
+    def said_of(self, choice: Choice) -> tuple[bool, str]:
+        return (self.messages if choice == "messages" else self.disputes), self.since.get(choice, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,8 @@ class Addressee:
     guest: bool = False
 
 
-EVERYTHING = Choices()
+ScopesOf = Callable[[Addressee], Iterable[str]]
+"""Whose choices count for an addressee."""
 
 
 def parties_by_mail(order: OrderSnapshot, version: ContactVersion) -> tuple[Addressee, ...]:
@@ -74,13 +80,17 @@ def addressees(
     return [each for each in everybody if not _wrote(entry, each)]
 
 
-def wanted(people: Iterable[Addressee], entry: Entry, choices: Mapping[str, Choices]) -> list[Addressee]:
-    """Those who have not switched off mails of this kind, in the language of their choice."""
+def wanted(
+    people: Iterable[Addressee], entry: Entry, choices: Mapping[str, Choices], scopes_of: ScopesOf
+) -> list[Addressee]:
+    """Those who have not switched off mails of this kind, themselves or for their address, in the language of their choice."""
+    kind: Choice = "messages" if entry.kind == "text" else "disputes"
     kept = []
     for each in people:
-        choice = choices.get(each.person, EVERYTHING)
-        if choice.messages if entry.kind == "text" else choice.disputes:
-            kept.append(replace(each, locale=choice.locale or each.locale))
+        found = [choices[scope] for scope in scopes_of(each) if scope in choices]
+        if decide(choice.said_of(kind) for choice in found):
+            own = choices.get(each.person)
+            kept.append(replace(each, locale=(own.locale if own is not None else None) or each.locale))
     return kept
 
 

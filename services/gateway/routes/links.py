@@ -17,13 +17,16 @@ from services.gateway.requests import GuestLink
 from services.gateway.results import GuestSession
 from services.gateway.writes import heading
 from shared import tokens
-from shared.commands import PreferencesToSet, SetPreferences
+from shared.commands import STAMP_PATTERN, PreferencesToSet, SetPreferences
 from shared.errors import refuse
 
 router = APIRouter(prefix="/v1", tags=["links"])
 
 MAX_FORM_BYTES: Final = 4_096
 UnsubscribeToken = Annotated[str, Query(alias="token", min_length=1, max_length=2_000)]
+UndoneStamp = Annotated[
+    str | None, Query(pattern=STAMP_PATTERN, description="As the page says it: which click to take back")
+]
 PAGE_POLICY = "default-src 'none'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 PAGE: dict[str, Any] = {"description": "A small page", "content": {"text/html": {"schema": {"type": "string"}}}}
 ONE_CLICK: dict[str, Any] = {
@@ -75,7 +78,7 @@ async def open_guest_session(parts: TheParts, link: Annotated[GuestLink, json_bo
 )
 async def ask_to_unsubscribe(token: UnsubscribeToken, parts: TheParts) -> Response:
     """Changes nothing: mail programs and scanners follow links."""
-    _person(token, parts)
+    _whose(token, parts)
     form = (
         f'<form method="post" action="/v1/unsubscribe?token={html.escape(token)}">'
         '<input type="hidden" name="List-Unsubscribe" value="One-Click">'
@@ -93,26 +96,39 @@ async def ask_to_unsubscribe(token: UnsubscribeToken, parts: TheParts) -> Respon
     responses={200: PAGE, **described.problems(404, 408, 413, 422, 429, 503)},
     openapi_extra=ONE_CLICK,
 )
-async def unsubscribe(request: Request, token: UnsubscribeToken, parts: TheParts) -> Response:
-    """What the token's person gets by mail is switched off once RabbitMQ has the command; they can switch it on again themselves.
+async def unsubscribe(request: Request, token: UnsubscribeToken, parts: TheParts, undo: UndoneStamp = None) -> Response:
+    """What the token's person gets by mail is switched off once RabbitMQ has the command; a guest's also for their address.
 
-    A person's clicks of one day are one command, so that they leave one outcome; each is a wish of its own all the same.
+    They can switch it on again themselves; the button on the page takes back (`undo`) what this click did. A person's clicks of one day
+    are one command, so that they leave one outcome; each is a wish of its own all the same.
     """
     await bodies.raw_body(request, limit_bytes=MAX_FORM_BYTES)
-    person = _person(token, parts)
+    person, address_key = _whose(token, parts)
     parts.commands.limits.unsubscribe(person)
+    if undo is not None:
+        taken_back = PreferencesToSet(person=person, address_key=address_key, undo=undo)
+        command_id = parts.command_ids.for_key(person, "unsubscribe undo", None, undo)
+        await parts.commands.hand_over(SetPreferences(**heading(command_id), data=taken_back))
+        return _page("You get mails as before.", "<p>You can change that in your preferences.</p>")
     command_id = parts.command_ids.for_key(person, "unsubscribe", None, f"{datetime.now(UTC):%Y-%m-%d}")
-    asked = PreferencesToSet(person=person, messages=False, disputes=False, renewed=True)
-    await parts.commands.hand_over(SetPreferences(**heading(command_id), data=asked))
-    return _page("You get no more mails.", "<p>You can switch them on again in your preferences.</p>")
+    asked = PreferencesToSet(person=person, messages=False, disputes=False, renewed=True, address_key=address_key)
+    command = SetPreferences(**heading(command_id), data=asked)
+    await parts.commands.hand_over(command)
+    back = (
+        f'<form method="post" action="/v1/unsubscribe?token={html.escape(token)}&amp;undo={command.stamp}">'
+        "<button>Undo</button></form>"
+    )
+    return _page("You get no more mails.", f"<p>You can switch them on again in your preferences.</p>{back}")
 
 
-def _person(token: str, parts: Parts) -> str:
+def _whose(token: str, parts: Parts) -> tuple[str, str | None]:
+    """The person whose mails the token can switch off, and what stands for the address that it was mailed to."""
     try:
         claims = tokens.read_own(token, "parley-unsubscribe+jwt", secret=parts.settings.link_secret.get_secret_value())
     except (jwt.InvalidTokenError, ValueError):
         raise refuse("not_found", "This link is not valid any more. Take the one in the newest mail.") from None
-    return str(claims["sub"])
+    address_key = claims.get("address_key")
+    return str(claims["sub"]), None if address_key is None else str(address_key)
 
 
 def _page(title: str, content: str) -> Response:

@@ -1,6 +1,8 @@
 """Writes: what is published, what is answered, and how long that may take."""
 
 import asyncio
+import html
+import re
 import time
 from datetime import UTC, datetime
 
@@ -37,6 +39,8 @@ ORDER = {
     "total": "39.80",
     "currency": "EUR",
 }
+
+FORM = "application/x-www-form-urlencoded"
 
 
 async def test_a_post_is_one_command_and_answered_with_its_outcome(api: Api, worker: Worker) -> None:
@@ -243,6 +247,27 @@ async def test_an_unsubscribe_link_asks_first_and_its_post_switches_mails_off(ap
     assert isinstance(command, SetPreferences)
     assert (command.data.person, command.data.messages, command.data.disputes) == ("customer:c-7", False, False)
     assert (await api.call("POST", "/v1/unsubscribe?token=made-up")).status == 404
+
+
+async def test_what_an_unsubscribe_link_did_is_taken_back_by_one_click_on_its_page(api: Api, worker: Worker) -> None:
+    token_ = mint_unsubscribe("guest:1042", secret=LINK_SECRET, now=time.time(), address_key="k" * 26)
+    link = f"/v1/unsubscribe?token={token_}"
+    page = await api.call("POST", link, data=b"List-Unsubscribe=One-Click", Content_Type=FORM)
+    await eventually(lambda: worker.commands)
+    (off,) = worker.commands
+    assert isinstance(off, SetPreferences)
+    assert (off.data.person, off.data.address_key, off.data.undo) == ("guest:1042", "k" * 26, None)
+
+    [back] = re.findall(r'action="([^"]+)"', page.body.decode())
+    assert (await api.call("POST", html.unescape(back), data=b"", Content_Type=FORM)).status == 200
+
+    await eventually(lambda: len(worker.commands) == 2)
+    undone = worker.commands[1]
+    assert isinstance(undone, SetPreferences)
+    assert undone.id != off.id
+    assert (undone.data.person, undone.data.address_key, undone.data.undo) == ("guest:1042", "k" * 26, off.stamp)
+    assert (undone.data.messages, undone.data.disputes) == (None, None)
+    assert (await api.call("POST", f"{link}&undo=yesterday", data=b"", Content_Type=FORM)).status == 422
 
 
 async def test_rabbitmq_killed_is_503_within_two_seconds_and_reading_still_works(

@@ -9,7 +9,7 @@ import pytest
 from services.notifier.outcomes import Unknown
 from services.notifier.pauses import Pauses
 from shared.contracts.contacts import ContactRole, order_version
-from shared.events import ContactData, MarkMoved, Recipient
+from shared.events import ChoicesMade, ContactData, MarkMoved, Recipient
 from shared.mongo import Database
 from tests.integration.notifier.conftest import MakeOffice
 from tests.integration.notifier.office import Office, body
@@ -355,3 +355,34 @@ async def test_a_watchers_own_mark_counts_and_the_shops_mailbox_is_read_by_any_o
 
     await office.reaches("skipped", "sent" if mails else "skipped")
     assert mailed(smtp) == mails
+
+
+async def test_what_waits_obeys_what_was_chosen_for_the_address_that_it_now_goes_to(
+    make_office: MakeOffice, smtp: SmtpServer
+) -> None:
+    office = make_office()
+    await office.take(event(about=order("1042")), event(about=order("1043")))
+    await office.known.moved(contact(NEW, address_key="new"))
+    off = {"messages": False, "disputes": False, "since": {"messages": "2", "disputes": "2"}}
+    await office.known.chosen(ChoicesMade(person="address|new", stamp="2", **off))
+
+    office.sender.start()
+
+    await office.reaches("sent", "skipped")
+    assert mailed(smtp) == [OLD]
+
+
+async def test_a_guests_mail_that_waits_obeys_what_the_account_chose_meanwhile(
+    make_office: MakeOffice, smtp: SmtpServer
+) -> None:
+    office = make_office()
+    guest = customer(guest_token="t").model_copy(update={"person": "guest:1042", "version": order_version(1)})
+    await office.take(event(to=(guest,)))
+    await office.known.moved(contact(OLD, person="customer:c-acc"))
+    await office.known.chosen(ChoicesMade(person="customer:c-acc", stamp="3", messages=False, disputes=True))
+
+    office.sender.start()
+
+    await office.reaches("skipped")
+    assert await why(office) == "switched_off"
+    assert smtp.received == []

@@ -387,7 +387,7 @@ async def test_the_newest_choices_count_whatever_the_order_of_arrival(make_offic
 
     known = await office.known.about((await leased(office)).mail())
 
-    assert known.choices == all_choices[1]
+    assert known.choices == (all_choices[1],)
 
 
 async def test_a_text_may_be_taken_out_before_its_entry_comes(make_office: MakeOffice) -> None:

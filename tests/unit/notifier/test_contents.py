@@ -2,7 +2,17 @@
 
 import pytest
 
-from services.notifier.contents import Knowledge, Mail, Moved, Nothing, Plan, left_to_tell, plan, recipient_now
+from services.notifier.contents import (
+    Knowledge,
+    Mail,
+    Moved,
+    Nothing,
+    Plan,
+    chosen_locale,
+    left_to_tell,
+    plan,
+    recipient_now,
+)
 from shared.contracts.contacts import order_version
 from shared.events import ChoicesMade, ContactData
 from tests.unit.notifier.making import customer, event, mail, order
@@ -10,8 +20,8 @@ from tests.unit.notifier.making import customer, event, mail, order
 BURST = mail(event("second", seq=2), event("opened", seq=3, kind="dispute_opened"), event("first", seq=1))
 
 
-def choices(*, messages: bool = True, disputes: bool = True) -> ChoicesMade:
-    return ChoicesMade(person="customer:c-7", stamp="1", messages=messages, disputes=disputes)
+def choices(*, messages: bool = True, disputes: bool = True) -> tuple[ChoicesMade, ...]:
+    return (ChoicesMade(person="customer:c-7", stamp="1", messages=messages, disputes=disputes),)
 
 
 def told(known: Knowledge) -> list[str | None]:
@@ -127,3 +137,29 @@ def test_what_may_have_arrived_goes_to_no_other_address() -> None:
 
     assert isinstance(plan(doubtful, Knowledge()), Plan)
     assert plan(doubtful, Knowledge(contact=contact(4))) == Moved()
+
+
+@pytest.mark.parametrize(
+    ("own", "of_address", "left"),
+    [("1", "2", ["opened"]), ("3", "2", ["first", "second", "opened"]), ("", "1", ["opened"])],
+    ids=["the address's is newer", "the person's is newer", "the person never chose"],
+)
+def test_of_what_was_chosen_by_person_and_by_address_the_newer_decides(
+    own: str, of_address: str, left: list[str]
+) -> None:
+    said = (
+        ChoicesMade(person="customer:c-7", stamp="1", messages=True, disputes=True, since={"messages": own}),
+        ChoicesMade(person="address|k", stamp="2", messages=False, disputes=True, since={"messages": of_address}),
+    )
+
+    assert told(Knowledge(choices=said)) == left
+
+
+def test_the_language_is_the_persons_own_choice() -> None:
+    said = (
+        ChoicesMade(person="address|k", stamp="2", messages=True, disputes=True),
+        ChoicesMade(person="customer:c-7", stamp="1", messages=True, disputes=True, locale="fr"),
+    )
+
+    assert chosen_locale(Knowledge(choices=said), "customer:c-7") == "fr"
+    assert chosen_locale(Knowledge(choices=said), "customer:c-8") is None

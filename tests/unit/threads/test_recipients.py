@@ -4,6 +4,8 @@ import itertools
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import pytest
+
 from services.threads.recipients import (
     Addressee,
     Choices,
@@ -14,6 +16,7 @@ from services.threads.recipients import (
     wanted,
 )
 from services.threads.thread import Entry, Made, Thread, decide
+from shared.contracts.choices import scopes
 from tests.made import ADMIN, CUSTOMER, SELLER, close_dispute, open_dispute, post, snapshot
 from tests.unit.threads.test_thread import WITHOUT
 
@@ -22,6 +25,11 @@ WATCHER = Watcher(
     order_id="1042", person="admin:a-1", name="Staff", email="staff@example.com", locale="en", version="0"
 )
 ADMINISTRATORS = Addressee("shop", "shop", "Administrators", "admins@example.com", "en", "0")
+
+
+def _scopes(each: Addressee) -> tuple[str, ...]:
+    """On the customer's side the address counts too; it stands for itself here."""
+    return scopes(each.person, each.email if each.inbox == "customer" else None)
 
 
 def _entries(*commands: object) -> list[Entry]:
@@ -100,9 +108,9 @@ def test_what_is_switched_off_is_not_mailed_and_the_language_is_the_persons_own(
     [text, opened] = _entries(post("question"), open_dispute())
     choices = {"seller:s-1": Choices(messages=False, locale="de")}
     people = addressees(text, parties_by_mail(snapshot(), "0"), watchers=[], administrators=None)
-    assert wanted(people, text, choices) == []
+    assert wanted(people, text, choices, _scopes) == []
     [seller] = wanted(
-        addressees(opened, parties_by_mail(snapshot(), "0"), watchers=[], administrators=None), opened, choices
+        addressees(opened, parties_by_mail(snapshot(), "0"), watchers=[], administrators=None), opened, choices, _scopes
     )
     assert seller.locale == "de"
 
@@ -130,6 +138,32 @@ def test_whoever_wants_no_mails_in_one_place_gets_them_in_the_other() -> None:
     [customer] = addressees(text, parties_by_mail(snapshot(), "0"), watchers=[], administrators=None)
     watcher = Addressee("admin:a-2", "shop", "Colleague", customer.email, "en", "0")
 
-    mailed = one_a_mailbox(wanted([customer, watcher], text, {customer.person: Choices(messages=False)}))
+    mailed = one_a_mailbox(wanted([customer, watcher], text, {customer.person: Choices(messages=False)}, _scopes))
 
     assert [each.person for each in mailed] == ["admin:a-2"]
+
+
+@pytest.mark.parametrize(
+    ("own", "of_address", "mailed"),
+    [
+        (None, (False, "2"), False),
+        ((True, "1"), (False, "2"), False),
+        ((True, "3"), (False, "2"), True),
+        ((False, "3"), (True, "4"), True),
+        ((False, "3"), None, False),
+        ((True, ""), (False, "1"), False),
+    ],
+)
+def test_of_what_was_chosen_by_person_and_by_address_the_newer_decides(
+    own: tuple[bool, str] | None, of_address: tuple[bool, str] | None, mailed: bool
+) -> None:
+    [_, text] = _entries(post("question"), post("answer", by=SELLER))
+    people = addressees(text, parties_by_mail(snapshot(), "0"), watchers=[], administrators=None)
+    said = {"customer:c-7": own, "address|ada@example.com": of_address, "address|seller@example.com": (False, "9")}
+    choices = {
+        scope: Choices(messages=each[0], since={"messages": each[1]})
+        for scope, each in said.items()
+        if each is not None
+    }
+
+    assert bool(wanted(people, text, choices, _scopes)) is mailed
