@@ -47,7 +47,9 @@ async def test_of_two_first_choices_at_once_each_stands_where_it_is_the_newer_on
         off_in_french = PreferencesToSet(person=person, messages=False, locale="fr")
         in_german = PreferencesToSet(person=person, locale="de")
         await asyncio.gather(people.choose(off_in_french, stamp=older), people.choose(in_german, stamp=newer))
-        assert (await people.choices([person]))[person] == Choices(messages=False, disputes=True, locale="de")
+        since = {"messages": older, "disputes": ""}
+        expected = Choices(messages=False, disputes=True, locale="de", since=since)
+        assert (await people.choices([person]))[person] == expected
 
 
 async def test_an_older_wish_that_comes_late_is_applied_to_what_the_newer_one_left_open(
@@ -58,7 +60,8 @@ async def test_an_older_wish_that_comes_late_is_applied_to_what_the_newer_one_le
     first = await people.choose(PreferencesToSet(person="customer:c-7", locale="de"), stamp=newer)
     late = await people.choose(PreferencesToSet(person="customer:c-7", messages=False, forget_locale=True), stamp=older)
     again = await people.choose(PreferencesToSet(person="customer:c-7", locale="de"), stamp=newer)
-    assert late.choices == Choices(messages=False, disputes=True, locale="de")
+    since = {"messages": older, "disputes": ""}
+    assert late.choices == Choices(messages=False, disputes=True, locale="de", since=since)
     assert again == late
     assert first.stamp < late.stamp
 
@@ -71,9 +74,10 @@ async def test_choices_of_before_they_had_stamps_of_their_own_are_as_old_as_thei
     kept = {"_id": "customer:c-7", "messages": False, "disputes": True, "locale": "de", "stamp": old}
     await database["preferences"].insert_one(kept)
     late = await people.choose(PreferencesToSet(person="customer:c-7", messages=True), stamp=older)
-    assert late.choices == Choices(messages=False, disputes=True, locale="de")
+    since = {"messages": old, "disputes": old}
+    assert late.choices == Choices(messages=False, disputes=True, locale="de", since=since)
     now = await people.choose(PreferencesToSet(person="customer:c-7", messages=True), stamp=new)
-    assert now.choices == Choices(messages=True, disputes=True, locale="de")
+    assert now.choices == Choices(messages=True, disputes=True, locale="de", since={**since, "messages": new})
 
 
 async def test_of_two_first_watches_at_once_the_newer_one_stands(database: AsyncDatabase[Document]) -> None:
