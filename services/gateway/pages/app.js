@@ -290,7 +290,7 @@ export class App {
     if (this.session.caller.role !== "admin") return {};
     return path === "/v1/me/preferences"
       ? { title: lang.t("mails.own") }
-      : { title: lang.t("mails.shop"), hint: lang.t("mails.shop_hint") };
+      : { title: lang.t("mails.shop"), hint: lang.t("mails.shop_hint"), unchosen: lang.t("mails.language_of_shop") };
   }
 
   #signOut() {

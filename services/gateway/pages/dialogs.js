@@ -170,11 +170,11 @@ export function askToRedact(host, { lang, name }) {
 
 /**
  * Which mails, as the API has it: resolves to what was chosen of each of `mailboxes`, `{mails: {messages, disputes}, locale}`. One that
- * has a `title` (and a `hint`) stands under it.
+ * has a `title` (and a `hint`) stands under it; `unchosen` is what stands for no language of choice.
  */
 export async function askPreferences(host, { lang, languages, mailboxes }) {
-  const groups = mailboxes.map(({ title, hint, preferences }) => {
-    const { fields, read } = mailChoices(lang, languages, preferences);
+  const groups = mailboxes.map(({ title, hint, preferences, unchosen = lang.t("mails.language_of_order") }) => {
+    const { fields, read } = mailChoices(lang, languages, preferences, unchosen);
     const hinted = hint ? [h("p", { class: "hint" }, hint), ...fields] : fields;
     return { read, element: title ? h("fieldset", { class: "field" }, h("legend", {}, title), hinted) : fields };
   });
@@ -188,7 +188,7 @@ export async function askPreferences(host, { lang, languages, mailboxes }) {
   });
 }
 
-function mailChoices(lang, languages, preferences) {
+function mailChoices(lang, languages, preferences, unchosen) {
   const id = `parley-mail-language-${(made += 1)}`;
   const box = (name) => h("input", { type: "checkbox", checked: preferences.mails[name] });
   const [messages, disputes] = [box("messages"), box("disputes")];
@@ -198,7 +198,7 @@ function mailChoices(lang, languages, preferences) {
   const locale = h(
     "select",
     { id },
-    h("option", { value: "" }, lang.t("mails.language_of_order")),
+    h("option", { value: "" }, unchosen),
     options,
   );
   return {

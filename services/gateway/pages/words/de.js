@@ -152,6 +152,7 @@ export default {
   "mails.disputes": "Streitfälle: eröffnet, geschlossen",
   "mails.language": "Sprache der E-Mails",
   "mails.language_of_order": "Wie bestellt",
+  "mails.language_of_shop": "Die des Shops",
 
   "empty.orders": "Noch keine Bestellungen.",
   "empty.messages": "Noch keine Nachrichten.",

@@ -152,6 +152,7 @@ export default {
   "mails.disputes": "Disputes: opened, closed",
   "mails.language": "Language of the e-mails",
   "mails.language_of_order": "As ordered",
+  "mails.language_of_shop": "The shop's own",
 
   "empty.orders": "No orders yet.",
   "empty.messages": "No messages yet.",

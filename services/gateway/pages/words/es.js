@@ -152,6 +152,7 @@ export default {
   "mails.disputes": "Disputas: abiertas, cerradas",
   "mails.language": "Idioma de los correos",
   "mails.language_of_order": "El del pedido",
+  "mails.language_of_shop": "El de la tienda",
 
   "empty.orders": "Aún no hay pedidos.",
   "empty.messages": "Aún no hay mensajes.",
