@@ -13,6 +13,7 @@ from services.threads.people import People
 from services.threads.projection import Projection
 from services.threads.recipients import Choices
 from shared.commands import PreferencesToSet, WatchToSet
+from shared.contracts.choices import Choice
 from tests.made import ADMIN, SELLER, snapshot
 from tests.servers.fixtures import Document
 
@@ -47,7 +48,7 @@ async def test_of_two_first_choices_at_once_each_stands_where_it_is_the_newer_on
         off_in_french = PreferencesToSet(person=person, messages=False, locale="fr")
         in_german = PreferencesToSet(person=person, locale="de")
         await asyncio.gather(people.choose(off_in_french, stamp=older), people.choose(in_german, stamp=newer))
-        since = {"messages": older, "disputes": ""}
+        since: dict[Choice, str] = {"messages": older, "disputes": ""}
         expected = Choices(messages=False, disputes=True, locale="de", since=since)
         assert (await people.choices([person]))[person] == expected
 
@@ -60,7 +61,7 @@ async def test_an_older_wish_that_comes_late_is_applied_to_what_the_newer_one_le
     first = await people.choose(PreferencesToSet(person="customer:c-7", locale="de"), stamp=newer)
     late = await people.choose(PreferencesToSet(person="customer:c-7", messages=False, forget_locale=True), stamp=older)
     again = await people.choose(PreferencesToSet(person="customer:c-7", locale="de"), stamp=newer)
-    since = {"messages": older, "disputes": ""}
+    since: dict[Choice, str] = {"messages": older, "disputes": ""}
     assert late.choices == Choices(messages=False, disputes=True, locale="de", since=since)
     assert again == late
     assert first.stamp < late.stamp
@@ -74,7 +75,7 @@ async def test_choices_of_before_they_had_stamps_of_their_own_are_as_old_as_thei
     kept = {"_id": "customer:c-7", "messages": False, "disputes": True, "locale": "de", "stamp": old}
     await database["preferences"].insert_one(kept)
     late = await people.choose(PreferencesToSet(person="customer:c-7", messages=True), stamp=older)
-    since = {"messages": old, "disputes": old}
+    since: dict[Choice, str] = {"messages": old, "disputes": old}
     assert late.choices == Choices(messages=False, disputes=True, locale="de", since=since)
     now = await people.choose(PreferencesToSet(person="customer:c-7", messages=True), stamp=new)
     assert now.choices == Choices(messages=True, disputes=True, locale="de", since={**since, "messages": new})
