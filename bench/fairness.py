@@ -162,7 +162,7 @@ class Bench:
         """Returns when nothing waits in the queues of threads and of the notifier, retry tiers included."""
 
         async def look() -> bool:
-            return not any([await self.parley.vhost.held(queue) for queue in QUEUES])
+            return await self.parley.vhost.held(*QUEUES) == 0
 
         await eventually(look, timeout_s=10 * SETTLE_S, what="empty queues", every_s=0.5)
 
