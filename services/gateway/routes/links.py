@@ -99,8 +99,8 @@ async def ask_to_unsubscribe(token: UnsubscribeToken, parts: TheParts) -> Respon
 async def unsubscribe(request: Request, token: UnsubscribeToken, parts: TheParts, undo: UndoneStamp = None) -> Response:
     """What the token's person gets by mail is switched off once RabbitMQ has the command; a guest's also for their address.
 
-    They can switch it on again themselves; the button on the page takes back (`undo`) what this click did. A person's clicks of one day
-    are one command, so that they leave one outcome; each is a wish of its own all the same.
+    They can switch it on again themselves; the button on the page takes back (`undo`) what this click did. A person's clicks of one day,
+    in mails to one address, are one command, so that they leave one outcome; each is a wish of its own all the same.
     """
     await bodies.raw_body(request, limit_bytes=MAX_FORM_BYTES)
     person, address_key = _whose(token, parts)
@@ -110,7 +110,8 @@ async def unsubscribe(request: Request, token: UnsubscribeToken, parts: TheParts
         command_id = parts.command_ids.for_key(person, "unsubscribe undo", None, undo)
         await parts.commands.hand_over(SetPreferences(**heading(command_id), data=taken_back))
         return _page("You get mails as before.", "<p>You can change that in your preferences.</p>")
-    command_id = parts.command_ids.for_key(person, "unsubscribe", None, f"{datetime.now(UTC):%Y-%m-%d}")
+    # What was mailed to another address is another wish.
+    command_id = parts.command_ids.for_key(person, "unsubscribe", None, f"{datetime.now(UTC):%Y-%m-%d} {address_key}")
     asked = PreferencesToSet(person=person, messages=False, disputes=False, renewed=True, address_key=address_key)
     command = SetPreferences(**heading(command_id), data=asked)
     await parts.commands.hand_over(command)

@@ -249,6 +249,18 @@ async def test_an_unsubscribe_link_asks_first_and_its_post_switches_mails_off(ap
     assert (await api.call("POST", "/v1/unsubscribe?token=made-up")).status == 404
 
 
+async def test_clicks_of_a_day_are_one_command_for_each_address_that_was_mailed(api: Api, worker: Worker) -> None:
+    now = time.time()
+    keys = ("a" * 26, "b" * 26, "a" * 26)
+    for key in keys:
+        mailed = mint_unsubscribe("guest:1042", secret=LINK_SECRET, now=now, address_key=key)
+        assert (await api.call("POST", f"/v1/unsubscribe?token={mailed}")).status == 200
+    await eventually(lambda: len(worker.commands) == len(keys))
+    ids = {command.data.address_key: command.id for command in worker.commands if isinstance(command, SetPreferences)}
+    assert len({command.id for command in worker.commands}) == len(set(ids.values())) == 2
+    assert len({command.stamp for command in worker.commands}) == len(keys)
+
+
 async def test_what_an_unsubscribe_link_did_is_taken_back_by_one_click_on_its_page(api: Api, worker: Worker) -> None:
     token_ = mint_unsubscribe("guest:1042", secret=LINK_SECRET, now=time.time(), address_key="k" * 26)
     link = f"/v1/unsubscribe?token={token_}"
