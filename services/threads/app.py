@@ -141,7 +141,11 @@ def build(settings: Settings) -> FastAPI:
         if traces.is_on():
             app.add_middleware(traces.Requests, route=traces.route_of)
         tokens = jwks.tokens(settings)
-        app.include_router(queries.build_router(database=store, tokens=tokens, link_secret=secret, shop=settings.shop))
+        keys = AddressKeys(settings.address_key.get_secret_value())
+        router = queries.build_router(
+            database=store, tokens=tokens, link_secret=secret, shop=settings.shop, address_keys=keys
+        )
+        app.include_router(router)
     return app
 
 

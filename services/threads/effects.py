@@ -12,13 +12,11 @@ from services.threads.entries import Log
 from services.threads.mark_runs import MarkRuns, Run
 from services.threads.marks import Marked, Marks, Reader, Wish
 from services.threads.orders import Orders
-from services.threads.people import Chosen, People
-from services.threads.recipients import Choices
+from services.threads.people import Chosen, People, effective
 from services.threads.thread import Entry
 from shared.callers import Caller
 from shared.commands import (
     CommandOutcome,
-    MailChoices,
     MarkRead,
     MarkThreadsRead,
     PreferencesToSet,
@@ -30,7 +28,6 @@ from shared.contracts.choices import scopes
 from shared.errors import ProblemError, not_found, refuse
 from shared.events import ChoicesMade
 from shared.publishing import Outgoing
-from shared.queries import Preferences
 
 EffectCommand = MarkRead | MarkThreadsRead | SetPreferences | WatchThread | RedactMessage
 
@@ -173,20 +170,19 @@ class Effects:
     async def _set_preferences(self, command: SetPreferences) -> Applied:
         """What a guest chooses is kept for the guest and for the address: so it holds for an account that they make, and for other orders."""
         wish, outgoing = command.data, list[Outgoing]()
-        own = Choices()
-        for scope in await self._scopes(wish):
+        whose = await self._scopes(wish)
+        for scope in whose if wish.person.startswith("guest:") else whose[:1]:
             chosen = await self._choose(wish, scope, stamp=command.stamp)
             if chosen is None:
                 continue
-            own = chosen.choices if scope == wish.person else own
             outgoing += announcements.of_choices(
                 command.id if scope == wish.person else f"{command.id}.address",
                 _choices_made(chosen),
                 now=command.time,
                 traceparent=command.traceparent,
             )
-        mails = MailChoices(messages=own.messages, disputes=own.disputes)
-        preferences = Preferences(mails=mails, locale=own.locale)
+        stands = await self._people.choices(whose)
+        preferences = effective(stands.get(wish.person), stands.values())
         return Applied(answers.done(command.id, None, preferences.model_dump(mode="json")), outgoing)
 
     async def _choose(self, wish: PreferencesToSet, scope: str, *, stamp: str) -> Chosen | None:
@@ -198,13 +194,10 @@ class Effects:
         return await self._people.choose(wish, stamp=stamp, scope=scope)
 
     async def _scopes(self, wish: PreferencesToSet) -> tuple[str, ...]:
-        """Whose choices the wish is about; a link says for which address it was mailed, else it is the order's."""
-        role, _, order_id = wish.person.partition(":")
-        if role != "guest":
-            return (wish.person,)
+        """Whose choices count for the person, themselves first; a link says for which address it was mailed, else it is the order's."""
         if wish.address_key is not None:
             return scopes(wish.person, wish.address_key)
-        address = await self._orders.customers_address(order_id)
+        address = await self._orders.address_of(wish.person)
         return scopes(wish.person, None if address is None else self._announcements.address_key(address))
 
     async def _watch(self, command: WatchThread) -> Applied:

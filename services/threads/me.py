@@ -3,7 +3,11 @@
 import asyncio
 
 from services.threads import lists, views
+from services.threads.addresses import AddressKeys
+from services.threads.orders import Orders
+from services.threads.people import People, effective
 from shared.callers import Caller
+from shared.contracts.choices import scopes
 from shared.contracts.contacts import SHOP_MAILBOX
 from shared.errors import refuse
 from shared.mongo import Database
@@ -31,11 +35,17 @@ async def _badges(database: Database, caller: Caller) -> tuple[Unread, OpenDispu
     return await asyncio.gather(lists.unread_badge(database, caller), lists.disputes_badge(database, caller))
 
 
-async def preferences(database: Database, caller: Caller) -> Preferences:
-    """What the caller gets by mail. A service gets none, so there is nothing for it to choose."""
+async def preferences(database: Database, caller: Caller, address_keys: AddressKeys) -> Preferences:
+    """What the caller gets by mail, by what was chosen for them and for the address of their newest order.
+
+    A service gets none, so there is nothing for it to choose.
+    """
     if caller.side is None:
         raise refuse("forbidden", "A service gets no mails, and so has no preferences.")
-    return views.preferences(await database["preferences"].find_one({"_id": caller.mailbox}))
+    address = await Orders(database).address_of(caller.mailbox)
+    whose = scopes(caller.mailbox, None if address is None else address_keys.of(address))
+    chosen = await People(database).choices(whose)
+    return effective(chosen.get(caller.mailbox), chosen.values())
 
 
 async def shop_preferences(database: Database, caller: Caller) -> Preferences:

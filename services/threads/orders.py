@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import structlog
 from pydantic import TypeAdapter, ValidationError
+from pymongo import DESCENDING
 from pymongo.errors import DuplicateKeyError
 
 from services.threads import contacts, order_versions
@@ -76,7 +77,7 @@ class OrderForMail:
 class Orders:
     def __init__(self, database: Database, *, shop: str = UNNAMED_SHOP) -> None:
         """`shop` is what the shop is called, where it sells an order itself."""
-        self._orders, self._shop = database["orders"], shop
+        self._orders, self._threads, self._shop = database["orders"], database["threads"], shop
         self._for_mail: Recent[OrderId, OrderForMail] = Recent(KEPT_FOR_MAIL)
 
     async def keep(self, snapshot: OrderSnapshot, *, source_time: str | None = None) -> Kept:
@@ -122,8 +123,18 @@ class Orders:
         stored = await self._orders.find_one({"_id": snapshot.order_id}, contacts.FIELDS)
         return [] if stored is None else contacts.since(stored, order_version(snapshot.version))
 
-    async def customers_address(self, order_id: OrderId) -> str | None:
-        """Where the customer's mails go; None where the order is not there, or has no address."""
+    async def address_of(self, person: str) -> str | None:
+        """Where mails to this guest or customer go: of several orders the newest says it. None for all others, and where there is none."""
+        role, _, name = person.partition(":")
+        match role:
+            case "guest":
+                order_id = name
+            case "customer":
+                mine = {"lists": f"{person}/all"}
+                newest = await self._threads.find_one(mine, {"_id": 1}, sort=[("placed", DESCENDING)])
+                order_id = "" if newest is None else newest["_id"]
+            case _:
+                return None
         found = await self._orders.find_one({"_id": order_id}, {"snapshot.customer.email": 1})
         address: str | None = found["snapshot"]["customer"].get("email") if found is not None else None
         return address

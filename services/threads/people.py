@@ -11,11 +11,12 @@ from pymongo.errors import DuplicateKeyError
 from services.threads.contacts import Contact
 from services.threads.recipients import Choices, Watcher
 from services.threads.stamped import write_newer
-from shared.commands import PreferencesToSet, WatchToSet
-from shared.contracts.choices import CHOICES
+from shared.commands import MailChoices, PreferencesToSet, WatchToSet
+from shared.contracts.choices import CHOICES, decide
 from shared.contracts.keys import join_key
 from shared.fields import OrderId
 from shared.mongo import Database, Document
+from shared.queries import Preferences
 
 _START: Document = {"messages": True, "disputes": True, "locale": None}
 
@@ -137,9 +138,17 @@ def _choices(document: Document) -> Choices:
     return Choices(
         messages=document["messages"],
         disputes=document["disputes"],
-        locale=document["locale"],
+        locale=document.get("locale"),
         since={choice: str(since.get(choice, "")) for choice in CHOICES},
     )
+
+
+def effective(own: Choices | None, said: Iterable[Choices]) -> Preferences:
+    """What is mailed by all that was said, in the language that the person chose."""
+    known = list(said)
+    decided = {choice: decide(each.said_of(choice) for each in known) for choice in CHOICES}
+    mails = MailChoices(messages=decided["messages"], disputes=decided["disputes"])
+    return Preferences(mails=mails, locale=None if own is None else own.locale)
 
 
 def watching(order_ids: Sequence[OrderId]) -> Document:

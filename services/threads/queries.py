@@ -14,6 +14,7 @@ from fastapi.routing import APIRoute
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
 from services.threads import command_status, history, intake, lists, me, order_page, search
+from services.threads.addresses import AddressKeys
 from services.threads.cursors import MAX_CHARACTERS, Cursors
 from services.threads.lists import Listing
 from shared.callers import Caller
@@ -107,6 +108,7 @@ class Answers:
     cursors: Cursors
     tokens: CheckedTokens
     shop: str
+    address_keys: AddressKeys
 
     async def orders(self, request: Request) -> Response:
         caller, asked = await self._caller(request), _asked(OrdersAsked, request)
@@ -142,7 +144,7 @@ class Answers:
         return answer(await me.me(self.database, await self._caller(request)))
 
     async def preferences(self, request: Request) -> Response:
-        return answer(await me.preferences(self.database, await self._caller(request)))
+        return answer(await me.preferences(self.database, await self._caller(request), self.address_keys))
 
     async def shop_preferences(self, request: Request) -> Response:
         return answer(await me.shop_preferences(self.database, await self._caller(request)))
@@ -212,9 +214,11 @@ def answer(found: BaseModel, *, etag: str | None = None, following: str | None =
     return Response(found.model_dump_json(), headers=headers, media_type="application/json")
 
 
-def build_router(*, database: Database, tokens: Tokens, link_secret: str, shop: str) -> APIRouter:
+def build_router(
+    *, database: Database, tokens: Tokens, link_secret: str, shop: str, address_keys: AddressKeys
+) -> APIRouter:
     """The routes. `link_secret` is also the root of the cursors' key, `shop` is what the shop is called."""
-    answers = Answers(database, Cursors(link_secret), CheckedTokens(tokens), shop)
+    answers = Answers(database, Cursors(link_secret), CheckedTokens(tokens), shop, address_keys)
     router = APIRouter(prefix="/v1", tags=["queries"], route_class=Question)
     routes: list[tuple[str, Callable[..., Awaitable[Response]], type[BaseModel], str]] = [
         ("/orders", answers.orders, ThreadPage, "My account > Orders"),

@@ -12,6 +12,7 @@ import jwt
 from fastapi import FastAPI
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
+from services.threads.addresses import AddressKeys
 from services.threads.problems import install_problem_handlers
 from services.threads.queries import build_router
 from shared.callers import Caller
@@ -27,7 +28,15 @@ def application(database: Database) -> FastAPI:
     """The query API alone, as the service mounts it."""
     tokens = Tokens([Trust("shop", ("parley",), DemoKeys(SECRET))], link_secret=LINK_SECRET)
     app = FastAPI()
-    app.include_router(build_router(database=database, tokens=tokens, link_secret=LINK_SECRET, shop="Lamp House"))
+    app.include_router(
+        build_router(
+            database=database,
+            tokens=tokens,
+            link_secret=LINK_SECRET,
+            shop="Lamp House",
+            address_keys=AddressKeys(LINK_SECRET),
+        )
+    )
     install_problem_handlers(app)
     return app
 

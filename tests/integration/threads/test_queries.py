@@ -4,12 +4,14 @@ import pytest
 from pymongo import AsyncMongoClient
 
 from services.threads import answers, indexes
+from services.threads.addresses import AddressKeys
 from services.threads.outcomes import Outcome, Outcomes
 from shared import mongo
 from shared.callers import Author, Caller
+from shared.contracts.choices import address_scope
 from shared.errors import not_found
 from shared.mongo import Database, Document
-from tests.integration.threads.asking import Client, Recorder, application, token_of
+from tests.integration.threads.asking import LINK_SECRET, Client, Recorder, application, token_of
 from tests.integration.threads.conftest import Ask
 from tests.integration.threads.documents import (
     SERVICE,
@@ -169,6 +171,23 @@ async def test_preferences_are_the_mailboxs_own_or_the_defaults(stored: Database
     }
     assert (await ask(seller("bert")).get("/v1/me/preferences")).json["mails"]["messages"] is False
     assert (await ask(seller("carl", of="s-2")).get("/v1/me/preferences")).json["mails"]["messages"] is True
+
+
+async def test_preferences_are_what_is_mailed_also_by_what_was_chosen_for_the_address(
+    stored: Database, shop: Shop, ask: Ask
+) -> None:
+    caller = customer("c-77")
+    bought = snapshot("q-pref", customer_id="c-77")
+    address = "c-77@mail.example"
+    await shop.place(bought.model_copy(update={"customer": bought.customer.model_copy(update={"email": address})}))
+    off = {"messages": False, "disputes": False, "locale": None, "stamps": {"messages": "2", "disputes": "2"}}
+    await stored["preferences"].insert_one({"_id": address_scope(AddressKeys(LINK_SECRET).of(address)), **off})
+    seen = [(await ask(caller).get("/v1/me/preferences")).json["mails"]]
+    own = {"messages": True, "disputes": True, "locale": None, "stamps": {"messages": "3", "disputes": "1"}}
+    await stored["preferences"].insert_one({"_id": "customer:c-77", **own})
+    seen.append((await ask(caller).get("/v1/me/preferences")).json["mails"])
+
+    assert seen == [{"messages": False, "disputes": False}, {"messages": True, "disputes": False}]
 
 
 async def test_a_command_that_made_an_entry_is_done_with_the_message_as_its_author_sees_it(

@@ -128,7 +128,8 @@ async def test_a_guest_who_unsubscribed_is_not_mailed_as_an_account_nor_about_a_
     await wire.order(snapshot(version=2, customer=account, seller=silent))
     await wire.until(lambda: len(wire.contacts) > 1)
     await wire.ask(post("to the account", by=SELLER))
-    await wire.ask(_set(stamps, person=ACCOUNT, messages=True))
+    answer = await wire.ask(_set(stamps, person=ACCOUNT, messages=True))
+    assert answer.result == {"mails": {"messages": True, "disputes": False}, "locale": None}
     await wire.ask(post("to the account, which wants it", by=SELLER))
     await wire.ask(post("about the second order again", by=SELLER, order_id="1043"))
 
