@@ -75,6 +75,7 @@ class Worker:
     shop_mailbox: ShopMailbox
     announcements: Announcements
     sweeping: asyncio.Task[None] | None = None
+    telling: asyncio.Task[None] | None = None
 
     async def start(self, store: Database) -> None:
         """Starts once the indexes stand (they are what makes an entry once) and RabbitMQ has the queues."""
@@ -88,7 +89,7 @@ class Worker:
         log.info("worker_started")
 
     async def _settle_shop_mailbox(self) -> None:
-        """Before anything is addressed; however long MongoDB or RabbitMQ take."""
+        """Before anything is addressed, however long MongoDB takes. A RabbitMQ that takes no publishes holds no command up, and is waited for beside them."""
         while True:
             try:
                 self.announcements.administrators, contact = await self.shop_mailbox.settle()
@@ -98,12 +99,11 @@ class Worker:
                 await asyncio.sleep(START_PAUSE_S)
         if contact is not None:
             changed = self.announcements.of_contact(contact, now=datetime.now(UTC))
-            await self.publisher.publish_until_confirmed(changed)
+            self.telling = in_background(self.publisher.publish_until_confirmed(changed), name="shop mailbox: tell")
 
     async def stop(self, *, within_s: float) -> None:
         await asyncio.gather(self.commands.stop(within_s=within_s), self.order_events.stop())
-        if self.sweeping is not None:
-            await end(self.sweeping)
+        await end(*(task for task in (self.sweeping, self.telling) if task is not None))
         await self.publisher.close()
 
     @property

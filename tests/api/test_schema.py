@@ -145,6 +145,9 @@ class Shaping:
                 body["up_to_seq"] = body["up_to_seq"] % 2
             case "markThreadsRead" if "threads" in body:
                 body.pop("all", None)
+                body["threads"] = list(
+                    {each["order_id"]: each for each in body["threads"]}.values()
+                )  # each thread once
             case "importMessage" if not str(body["written_at"]).startswith(("1", "200", "201")):
                 body["written_at"] = LONG_AGO  # old messages are not of the future
             case "openGuestSession":
