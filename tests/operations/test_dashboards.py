@@ -86,11 +86,13 @@ async def _use(parley: Parley, clients: Clients) -> None:
     """A little of everything."""
     await clients.put_order(snapshot())
     customer = clients.customer()
+    assert (await customer.call("GET", "/v1/orders/1042")).status == 200
     assert (await customer.post("Where is my lamp?")).status == 201
     assert (await clients.customer("c-8").post("Whose is it?", Prefer="wait=20")).status == 404
     await clients.seller().call("PUT", "/v1/orders/1042/read", {"up_to_seq": 1})
     await clients.seller().post("It left yesterday.")
     await parley.smtp.wait_for(2)
+    assert (await customer.call("GET", "/v1/orders/1042/messages")).status == 200
 
 
 def _metrics(text: str) -> set[str]:
