@@ -73,8 +73,8 @@ async def close(page: Page, note: str) -> None:
 
 async def test_the_mission_holds_for_a_shop_that_sells_itself(front: Front, capsys: pytest.CaptureFixture[str]) -> None:  # noqa: PLR0915 - one story, told in its order
     told = Told(capsys)
-    order = await front.order(customer="c-first", seller=None)
-    ada, staff = front.parley.customer("c-first", "Ada Byron"), front.parley.admin(name="Grace")
+    order = await front.order(customer="c-alone", seller=None)
+    ada, staff = front.parley.customer("c-alone", "Ada Byron"), front.parley.admin(name="Grace")
     customer, shop = (await front.visit(ada)).page, (await front.visit(staff)).page
 
     await expect(customer.get_by_role("heading", name="Orders")).to_be_visible()
@@ -161,7 +161,7 @@ async def test_the_mission_holds_for_a_shop_that_sells_itself(front: Front, caps
     await customer.close()
     await write(shop, SORRY)
     await expect(shop.locator(".own-side .bubble").last).to_have_text(SORRY)
-    answer = await mailed(front, order, "c-first@example.com", SORRY)
+    answer = await mailed(front, order, "c-alone@example.com", SORRY)
     assert f"Grace ({SHOP_NAME})" in text_of(answer)
     assert "Seller" not in text_of(answer)
     about = [mail for mail in front.parley.smtp.mails if order in mail.message["Subject"]]

@@ -242,9 +242,8 @@ async def test_what_may_have_arrived_is_sent_again_where_the_address_is_the_same
     await office.take(event())
     lease = await office.mails.lease()
     assert lease is not None
-    await office.mails.transmitting(
-        lease, rendered=b"Subject: the bytes\r\n\r\n", message_id="<1@shop.example>", to=OLD
-    )
+    sent_before = f"From: shop@shop.example\r\nTo: {OLD}\r\nSubject: the bytes\r\n\r\n".encode()
+    await office.mails.transmitting(lease, rendered=sent_before, message_id="<1@shop.example>", to=OLD)
     await office.mails.mark(lease, Unknown("dropped"), pause_s=0)
     await office.known.moved(contact(OLD, name="Mara M. Moser"))
 
