@@ -22,7 +22,7 @@ ACCEPTED: Final = (201, 202)
 AFTER_LIMIT_S: Final = 10.0
 SIDES: Final = ("customer", "seller", "shop")
 # Events that tell of no entry: they may come any number of times.
-WITHOUT_ENTRY: Final = ("parley.thread.read.v1",)
+WITHOUT_ENTRY: Final = ("parley.thread.read.v1", "parley.order.rejected.v1")
 
 
 @dataclass

@@ -36,7 +36,7 @@ from shared.addresses import AddressError, sendable
 from shared.contracts import cloudevents
 from shared.delivery import kept_headers
 from shared.errors import CannotProcess, ProblemError
-from shared.fields import GIVEN
+from shared.fields import GIVEN, NAME_MAX_CHARACTERS
 from shared.key_sets import DemoKeys, JwksKeys, Keys
 from shared.tokens import Tokens, Trust
 from tests.hostile_properties import DECODABLE, UNDECODABLE, properties
@@ -248,8 +248,8 @@ def address(sent: bytes) -> None:
 
 
 def mail_head(sent: bytes) -> None:
-    """Whatever a person is called: the finished mail has passed its own check, with one mailbox and no header more."""
-    name = one_line(sent.decode("utf-8", "replace"))
+    """Whatever a person is called, as long as names may be: the finished mail has passed its own check, with one mailbox and no header more."""
+    name = one_line(sent.decode("utf-8", "replace"))[:NAME_MAX_CHARACTERS].strip()
     compose([("To", mailbox(name, ADDRESS)), ("Subject", name)], text="", html="", boundary="=_")
 
 
