@@ -21,3 +21,8 @@ CHECKS = {
 def test_the_code_passes(check: str) -> None:
     done = subprocess.run(CHECKS[check], cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+
+
+def test_what_is_committed_is_files_and_no_link_into_somebodys_machine() -> None:
+    listed = subprocess.run(["git", "ls-files", "--stage"], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert [line for line in listed.stdout.splitlines() if not line.startswith("100")] == []
