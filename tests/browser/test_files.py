@@ -12,8 +12,9 @@ from starlette.exceptions import HTTPException
 from starlette.types import Message, Scope
 
 from services.gateway.page_files import DIRECTORY, FOR_EVER, PageFiles
+from shared.settings import MAIL_LANGUAGES
 
-LANGUAGES = ("en", "de", "es")
+LANGUAGES = tuple(MAIL_LANGUAGES)
 SCRIPTS = sorted(DIRECTORY.glob("*.js"))
 ENTRY = re.compile(r'^  (?:"([^"]+)"|(\w+)): (.*),$', re.MULTILINE)
 # Keys that are put together from a part of ours and a value of the API's.
@@ -90,6 +91,15 @@ def test_every_language_has_the_same_words_with_the_same_places(language: str) -
     assert list(other) == list(english)
     for key, text in english.items():
         assert set(re.findall(r"\{(\w+)\}", other[key])) == set(re.findall(r"\{(\w+)\}", text)), key
+        assert other[key].startswith("{ one:") == text.startswith("{ one:"), key
+
+
+def test_the_pages_speak_the_languages_of_the_mails() -> None:
+    """Else a mail leads to a page in another language."""
+    offered = re.search(r"export const LANGUAGES = \{(.*)\};", (DIRECTORY / "language.js").read_text())
+    assert offered is not None
+    assert sorted(re.findall(r'(\w+): "', offered[1])) == sorted(MAIL_LANGUAGES)
+    assert sorted(path.stem for path in (DIRECTORY / "words").glob("*.js")) == sorted(MAIL_LANGUAGES)
 
 
 def test_every_key_in_the_scripts_has_words_and_none_is_left_over() -> None:

@@ -1,6 +1,7 @@
 // One language: its words, plurals, dates and money. Each reader has one; two widgets on a page may speak different ones.
 
-export const LANGUAGES = { en: "English", de: "Deutsch", es: "Español" };
+/** Each by its own name, in the order in which they are offered: the languages that the mails speak too. */
+export const LANGUAGES = { en: "English", de: "Deutsch", es: "Español", fr: "Français", it: "Italiano", nl: "Nederlands" };
 const CHOSEN = "parley:language";
 const DAY_MS = 86_400_000;
 
@@ -31,11 +32,7 @@ export function remember(tag) {
 
 /** Loads a language's words. */
 export async function load(tag) {
-  const { default: words } = await (tag === "de"
-    ? import("./words/de.js")
-    : tag === "es"
-      ? import("./words/es.js")
-      : import("./words/en.js"));
+  const { default: words } = await import(`./words/${tag in LANGUAGES ? tag : "en"}.js`);
   return new Language(tag, words);
 }
 

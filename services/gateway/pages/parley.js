@@ -13,7 +13,7 @@ const HERE = new URL(import.meta.url).origin;
  * `order`      the order's number
  * `token-url`  an address of the shop's that answers with the visitor's token (see docs/widget.md)
  * `api`        the gateway's origin, where it is not the one this file comes from
- * `lang`       en, de or es; else the page's language, else the browser's
+ * `lang`       one of the languages of language.js; else the page's language, else the browser's
  */
 class ParleyThread extends HTMLElement {
   static observedAttributes = ["order", "token-url", "api", "lang"];
