@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tests.chaos.people import customer_of, seller_of
+from tests.chaos.people import Party, address, answerer_of, customer_of
 from tests.servers.smtp import ReceivedMail
 
 Document = dict[str, Any]
@@ -66,15 +66,20 @@ def _untold(
     wrong = []
     for entry in entries:
         order = entry["order_id"]
-        for side, person in (("customer", customer_of(order)), ("seller", seller_of(order))):
-            if side == entry["author"]["side"]:
+        for each in (_customer_of(order), answerer_of(order)):
+            if each.side == entry["author"]["side"]:
                 continue
-            if f"{entry['_id']}|{side}:{person}" not in taken:
-                wrong.append(f"never mailed: {entry['_id']} to {person}")
-            was_read = entry["seq"] <= reads.get((order, side), 0)
-            if entry["kind"] == "text" and not was_read and entry["text"] not in told[f"{person}@example.com"]:
-                wrong.append(f"in no mail: {entry['text']} ({order}, {entry['seq']}) to {person}")
+            if f"{entry['_id']}|{each.mailbox}" not in taken:
+                wrong.append(f"never mailed: {entry['_id']} to {each.mailbox}")
+            was_read = entry["seq"] <= reads.get((order, each.side), 0)
+            if entry["kind"] == "text" and not was_read and entry["text"] not in told[each.address]:
+                wrong.append(f"in no mail: {entry['text']} ({order}, {entry['seq']}) to {each.mailbox}")
     return wrong
+
+
+def _customer_of(order: str) -> Party:
+    customer = customer_of(order)
+    return Party("customer", f"customer:{customer}", address(customer))
 
 
 def _text(mail: ReceivedMail) -> str:

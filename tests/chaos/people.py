@@ -1,10 +1,14 @@
-"""Who takes part: orders, each with a customer of its own, and a few sellers with several logins."""
+"""Who takes part: orders, each with a customer of its own, a few sellers with several logins, and the shop, which sells a sixth of them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import aiohttp
 
+from deploy.local.services import SHOP_ADDRESS
+from shared.contracts.contacts import SHOP_MAILBOX
+from shared.fields import Side
 from shared.orders import Customer, OrderSnapshot, Seller
 from tests.chaos.load import Person
 from tests.e2e.client import Client
@@ -15,6 +19,17 @@ ORDERS: Final = 36
 SELLERS: Final = 6
 LOGINS: Final = 36
 PEOPLE: Final = ORDERS + LOGINS
+# The number among the sellers that stands for the shop itself.
+THE_SHOP: Final = 0
+
+
+@dataclass(frozen=True)
+class Party:
+    """One of the two sides of an order: which, whose mails theirs are, and where they go."""
+
+    side: Side
+    mailbox: str
+    address: str
 
 
 def number_of(order_id: str) -> int:
@@ -25,8 +40,15 @@ def customer_of(order_id: str) -> str:
     return f"c-{number_of(order_id)}"
 
 
-def seller_of(order_id: str) -> str:
-    return f"s-{number_of(order_id) % SELLERS}"
+def seller_of(order_id: str) -> int:
+    return number_of(order_id) % SELLERS
+
+
+def answerer_of(order_id: str) -> Party:
+    seller = seller_of(order_id)
+    if seller == THE_SHOP:
+        return Party("shop", SHOP_MAILBOX, SHOP_ADDRESS)
+    return Party("seller", f"seller:s-{seller}", address(f"s-{seller}"))
 
 
 def address(person: str) -> str:
@@ -38,8 +60,9 @@ def orders() -> list[OrderSnapshot]:
 
 
 def recipients() -> list[str]:
-    customers = {customer_of(order.order_id) for order in orders()}
-    return [address(person) for person in sorted(customers | {f"s-{number}" for number in range(SELLERS)})]
+    every = [order.order_id for order in orders()]
+    customers = {address(customer_of(order_id)) for order_id in every}
+    return sorted(customers | {answerer_of(order_id).address for order_id in every})
 
 
 def _order(order_id: str) -> OrderSnapshot:
@@ -47,7 +70,7 @@ def _order(order_id: str) -> OrderSnapshot:
     return snapshot(
         order_id,
         customer=Customer(id=customer, name=f"Customer {customer}", email=address(customer)),
-        seller=Seller(id=seller, name="Seller", email=address(seller)),
+        seller=None if seller == THE_SHOP else Seller(id=f"s-{seller}", name="Seller", email=address(f"s-{seller}")),
     )
 
 
@@ -63,7 +86,9 @@ def everybody(parley: Parley, session: aiohttp.ClientSession, gateways: Sequence
         for order in every
     ]
     for login in range(LOGINS):
-        seller = f"s-{login % SELLERS}"
+        seller, name = login % SELLERS, f"login-{login}"
         mine = [order for order in every if seller_of(order) == seller]
-        people.append(Person(f"seller-{login}", "seller", at_all(parley.seller(seller, login=f"login-{login}")), mine))
+        side = answerer_of(mine[0]).side
+        token = parley.admin(name) if side == "shop" else parley.seller(f"s-{seller}", login=name)
+        people.append(Person(f"{side}-{login}", side, at_all(token), mine))
     return people
