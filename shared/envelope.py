@@ -6,7 +6,7 @@ from typing import Any, Final, Literal, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from shared.errors import CannotProcess
+from shared.errors import CannotProcess, message_of
 from shared.fields import Grown, Moment
 
 MEDIA_TYPE = "application/cloudevents+json"
@@ -50,7 +50,7 @@ def first_error(error: ValidationError) -> str:
     first = error.errors(include_input=False, include_url=False, include_context=False)[0]
     where = ".".join(_part(part) for part in first["loc"]) or "body"
     # pydantic's own message names the unknown type, which is a value like any other.
-    said = "is of no type that is known here" if first["type"] == "union_tag_invalid" else first["msg"]
+    said = "is of no type that is known here" if first["type"] == "union_tag_invalid" else message_of(first)
     return f"{where}: {said}"
 
 

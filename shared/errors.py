@@ -59,6 +59,11 @@ TITLE_OF: Mapping[ProblemCode, str] = {
 }
 
 
+def message_of(error: Mapping[str, Any]) -> str:
+    """What one of Pydantic's errors says is wrong, without the name of the exception that a validator of ours raised."""
+    return str(error["msg"]).removeprefix("Value error, ")
+
+
 class FieldError(BaseModel):
     """One field of a request and what is wrong with it, in words that say what to do."""
 

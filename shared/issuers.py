@@ -6,6 +6,7 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from shared.claims import ROLES, ClaimRules, ShopRole
+from shared.errors import message_of
 
 JWKS_URL_PATTERN: Final = r"^https?://[^\s/?#@]+([/?]\S*)?$"
 Claim = Annotated[str, Field(min_length=1, max_length=200)]
@@ -55,7 +56,7 @@ def read_issuers(value: str) -> tuple[Issuer, ...]:
     except ValidationError as error:
         wrong = error.errors(include_input=False, include_url=False, include_context=False)[0]
         place = ".".join(str(part) for part in wrong["loc"]) or "it"
-        raise ValueError(f"must be a JSON array of issuers; {place}: {wrong['msg']}") from None
+        raise ValueError(f"must be a JSON array of issuers; {place}: {message_of(wrong)}") from None
     for number, issuer in enumerate(found):
         if issuer.jwks_url is None:
             raise ValueError(f"must be a JSON array of issuers; {number}.jwks_url: Field required")

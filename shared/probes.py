@@ -43,18 +43,23 @@ def routes(probes: Probes, registry: CollectorRegistry) -> APIRouter:
     """The three routes; none of them needs a token, so they belong on an inner network or behind a rule of the proxy."""
     router = APIRouter(tags=["operations"])
 
-    @router.get("/livez", summary="Is the process alive?")
+    @router.get("/livez", operation_id="getLivez", summary="Is the process alive?")
     async def livez() -> dict[str, str]:
         return {"status": "alive"}
 
-    @router.get("/readyz", summary="Can it do its work?", responses={503: {"description": "Not ready"}})
+    @router.get(
+        "/readyz",
+        operation_id="getReadyz",
+        summary="Can it do its work?",
+        responses={503: {"description": "Not ready"}},
+    )
     async def readyz() -> JSONResponse:
         wrong, missing = await probes.look()
         status = "not ready" if wrong else "degraded" if missing else "ready"
         answer = {"status": status, "wrong": wrong, "missing": missing}
         return JSONResponse(answer, status_code=503 if wrong else 200)
 
-    @router.get("/metrics", summary="Figures for Prometheus", response_class=Response)
+    @router.get("/metrics", operation_id="getMetrics", summary="Figures for Prometheus", response_class=Response)
     async def metrics() -> Response:
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 

@@ -13,6 +13,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.addresses import name_and_address
+from shared.errors import message_of
 from shared.fields import NAME_MAX_CHARACTERS, Name
 from shared.issuers import JWKS_URL_PATTERN, Claim, Issuer, read_issuers, read_role_map, require_distinct
 from shared.logs import LogFormat, LogLevel
@@ -175,4 +176,4 @@ def _must(wrong: Mapping[str, Any]) -> str:
         case "too_short" | "string_too_short":
             return f"must have at least {wrong['ctx']['min_length']} characters"
         case _:
-            return str(wrong["msg"]).removeprefix("Value error, ")
+            return message_of(wrong)

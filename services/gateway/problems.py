@@ -12,7 +12,7 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from services.gateway.metrics import Figures
-from shared.errors import PROBLEM_MEDIA_TYPE, FieldError, Problem, ProblemError, problem, refuse
+from shared.errors import PROBLEM_MEDIA_TYPE, FieldError, Problem, ProblemError, message_of, problem, refuse
 from shared.fields import ORDER_ID_PATTERN
 
 log = structlog.get_logger(__name__)
@@ -86,7 +86,7 @@ def invalid_fields(fields: Sequence[FieldError]) -> ProblemError:
 
 def _message(error: Mapping[str, Any]) -> str:
     is_order_id = error["loc"][-1:] == ("order_id",) and error["type"] == "string_pattern_mismatch"
-    return NO_ORDER_ID if is_order_id else str(error["msg"])
+    return NO_ORDER_ID if is_order_id else message_of(error)
 
 
 def no_order_id() -> Problem:

@@ -7,7 +7,7 @@ from fastapi.responses import Response
 from pymongo.errors import PyMongoError
 from starlette.exceptions import HTTPException
 
-from shared.errors import PROBLEM_MEDIA_TYPE, FieldError, Problem, ProblemCode, ProblemError, problem
+from shared.errors import PROBLEM_MEDIA_TYPE, FieldError, Problem, ProblemCode, ProblemError, message_of, problem
 from shared.mongo import is_away
 
 log = structlog.get_logger(__name__)
@@ -45,7 +45,7 @@ async def _invalid(_request: Request, error: Exception) -> Response:
     """Names each wrong field and what it must be, never its value."""
     if not isinstance(error, RequestValidationError):
         raise error
-    wrong = [FieldError(field=_field(each["loc"]), message=str(each["msg"])) for each in error.errors()]
+    wrong = [FieldError(field=_field(each["loc"]), message=message_of(each)) for each in error.errors()]
     detail = "; ".join(f"{each.field}: {each.message}" for each in wrong)
     return problem_response(problem("invalid_request", f"{detail}.", errors=wrong))
 

@@ -100,10 +100,10 @@ async def test_a_rebuild_names_what_cannot_be_read_leaves_it_as_it_stands_and_ma
     rebuilt = await rebuild.rebuild(store)
 
     assert {each.order_id: each.what for each in rebuilt.unreadable} == {
-        "bad-date": "the order cannot be read: placed_at: Value error, must be within the years 0001 to 9999 in UTC",
+        "bad-date": "the order cannot be read: placed_at: must be within the years 0001 to 9999 in UTC",
         "bad-entry": "its newest entry cannot be read: no 'after'",
         "bad-mark": "a read mark cannot be read: no 'stamp'",
-        "never-projected": "the order cannot be read: placed_at: Value error, must be within the years 0001 to 9999 in UTC",
+        "never-projected": "the order cannot be read: placed_at: must be within the years 0001 to 9999 in UTC",
     }
     assert rebuilt.threads == 2
     assert await _threads(store) == before
