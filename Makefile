@@ -20,7 +20,7 @@ help: ## This list
 run: ready ## Everything for real on this machine, until Ctrl-C (RUN_DIR, GATEWAY_PORT, MAIL_DELAY, …)
 	@exec $(PY) -m deploy.local
 
-demo: venv ## Customers, the shop's staff and a seller use the running stack, or the compose one (ORDERS=file.jsonl)
+demo: venv ## Customers, the shop's staff and a seller use the running stack, or the compose one (ORDERS=file.jsonl), or SEED=40: forty conversations to look at
 	@if [ -z "$${GATEWAY_URL:-}" ] && [ ! -e $(RUN_DIR)/state.json ] && docker compose ps -q gateway 2>/dev/null | grep -q .; \
 	then exec $(PY) -m deploy.containers.demo; else exec $(PY) -m deploy.local.demo; fi
 

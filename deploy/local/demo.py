@@ -1,6 +1,7 @@
 """`make demo`: a customer, the shop's staff and a seller use a running stack; each step says what it saw and how long it took.
 
 The same story is told twice: about an order that the shop sells itself, and about one of a seller in its marketplace.
+`make demo SEED=40` tells no story: it fills the stack with that many conversations to look at (seed.py).
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from deploy.local.demo_steps import require, step
 from deploy.local.demo_target import DemoTarget
 from deploy.local.demo_timing import in_ms, time_to_mail, time_to_readable
 from deploy.local.errors import StackError
+from deploy.local.seed import MAX_CONVERSATIONS, Seeder, seeded_conversations, sign_in_as
 from deploy.local.shop import ShopOrder, demo_orders, orders_in, publish_orders
 
 VISIBLE_TIMEOUT_S = 60.0
@@ -174,9 +176,33 @@ async def tell(target: DemoTarget, orders: list[ShopOrder]) -> None:
         await Demo(target, orders, api, mails).run()
 
 
+async def seed(target: DemoTarget, count: int) -> None:
+    conversations = seeded_conversations(count)
+    print(f"seeding {target.gateway_url}", flush=True)
+    async with session() as http:
+        api = ParleyApi(http, target.gateway_url, target.mint)
+        new = await Seeder(api, target.amqp_url, target.mint).run(conversations)
+    languages = {each.order.customer.locale for each in conversations}
+    print(
+        f"seed: {count} conversations in {len(languages)} languages are there, {new} of them new. To see them, sign in:"
+    )
+    for who, token in sign_in_as(conversations, target.mint):
+        print(f"  {who}    {target.gateway_url}/pages/login#token={token}")
+
+
+def asked_count(given: str) -> int:
+    """How many conversations SEED asks for. Raises StackError where it is no such number."""
+    if not given.isdecimal() or not 1 <= int(given) <= MAX_CONVERSATIONS:
+        raise StackError(f"SEED must be a number of conversations from 1 to {MAX_CONVERSATIONS}, not {given}")
+    return int(given)
+
+
 def main() -> int:
     try:
         target = DemoTarget.read(os.environ)
+        if os.environ.get("SEED"):
+            asyncio.run(seed(target, asked_count(os.environ["SEED"])))
+            return 0
         asked = os.environ.get("ORDERS")
         orders = orders_in(Path(asked)) if asked else demo_orders()
         print(f"demo on {target.gateway_url}", flush=True)

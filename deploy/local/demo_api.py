@@ -52,9 +52,9 @@ class ParleyApi:
     async def get(self, token: str, path: str) -> tuple[int, Json]:
         return await self._call("GET", token, path)
 
-    async def write(self, token: str, path: str, body: Json) -> tuple[int, Json]:
-        """A POST under a key of its own; an answer 202 is followed until there is an outcome."""
-        status, answer = await self._call("POST", token, path, body, key=str(uuid.uuid4()))
+    async def write(self, token: str, path: str, body: Json, *, key: str | None = None) -> tuple[int, Json]:
+        """A POST under this key or one of its own; an answer 202 is followed until there is an outcome."""
+        status, answer = await self._call("POST", token, path, body, key=key or str(uuid.uuid4()))
         if status == 202 and "command_id" in answer:
             return 200, await self._outcome(token, str(answer["command_id"]))
         return status, answer

@@ -8,6 +8,8 @@ import aiohttp
 import pytest
 from playwright.async_api import Browser, async_playwright
 
+from deploy.local.demo_api import ParleyApi, session
+from deploy.local.seed import Seeder, seeded_conversations
 from tests.browser.front import Front
 from tests.browser.shop_site import ShopSite
 from tests.servers.mongodb import SharedMongo
@@ -80,4 +82,29 @@ async def front(one_parley: Parley, browser: Browser) -> AsyncIterator[Front]:
         await front.leave()
 
 
+@pytest.fixture(scope="package")
+async def seeded_parley(
+    chromium: str, rabbitmq_server: SharedRabbit, mongo_server: SharedMongo, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Parley]:
+    """A Parley of its own with the forty conversations of `make demo SEED=40`, orders 2001 to 2040, seeded once."""
+    with own_parley(rabbitmq_server, mongo_server, tmp_path_factory.mktemp("seeded")) as parley:
+        parley.start()
+        await parley.ready()
+        async with session() as http:
+            api = ParleyApi(http, parley.gateway_url, parley.mint)
+            await Seeder(api, parley.vhost.url("shop"), parley.mint).run(seeded_conversations(SEEDED))
+        yield parley
+
+
+@pytest.fixture
+async def seeded(seeded_parley: Parley, browser: Browser) -> AsyncIterator[Front]:
+    """People in front of the forty conversations. A test that writes takes orders of its own, or moves what others look for."""
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=40)) as http:
+        front = Front(seeded_parley, browser, http, numbers=next(SEEDED_NUMBERS))
+        yield front
+        await front.leave()
+
+
+SEEDED = 40
 NUMBERS = iter(range(1_000, 1_000_000, 1_000))
+SEEDED_NUMBERS = iter(range(1_001_000, 2_000_000, 1_000))
