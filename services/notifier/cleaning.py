@@ -1,6 +1,9 @@
 """Texts from people, made fit to stand in a mail: pure. Escaping for HTML is the templates' business, encoding the e-mail package's."""
 
 import re
+from typing import Final
+
+MAX_SHOWN_CHARACTERS: Final = 100
 
 # Controls other than newline and tab; lone surrogates, which have no encoding; and the noncharacters that XML parsers refuse.
 _UNFIT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff]")
@@ -19,3 +22,9 @@ def text(value: str) -> str:
 def one_line(value: str) -> str:
     """A name or title in one line: white space runs become one blank, direction marks go. Fit for a header."""
     return " ".join(_DIRECTION.sub("", text(value)).split())
+
+
+def short(value: str, *, limit: int = MAX_SHOWN_CHARACTERS) -> str:
+    """As `one_line`, and no longer than a mail has room for where many such names stand in it."""
+    line = one_line(value)
+    return line if len(line) <= limit else f"{line[: limit - 1].rstrip()}…"

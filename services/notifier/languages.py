@@ -11,14 +11,19 @@ FALLBACK: Final = "en"
 
 @dataclass(frozen=True, slots=True)
 class Phrases:
-    """One language. Names in braces are filled in; `your_order` is said to the customer, `the_order` to everybody else."""
+    """One language. Names in braces are filled in; `your_order` is said to the customer, `the_order` to everybody else.
+
+    `subject` is the same in all mails to a person about an order, so that mail programs keep them together; `headline_…` says what is new.
+    What follows the greeting begins with a capital where people of the language write one there: after a comma not in German and Italian.
+    """
 
     your_order: str
     the_order: str
-    subject_one: str
-    subject_many: str
-    subject_opened: str
-    subject_closed: str
+    subject: str
+    headline_one: str
+    headline_many: str
+    headline_opened: str
+    headline_closed: str
     no_reply: str
     greeting: str
     intro_one: str
@@ -28,9 +33,13 @@ class Phrases:
     reason: str
     outcome: str
     redacted: str
+    more_entries_one: str
+    more_entries_many: str
+    read_rest: str
     button: str
     order_heading: str
     more_items: str
+    price_each: str
     total: str
     see_order: str
     why: str
@@ -43,22 +52,27 @@ class Phrases:
 ENGLISH: Final = Phrases(
     your_order="your order {order}",
     the_order="order {order}",
-    subject_one="New message about {about}",
-    subject_many="{count} new messages about {about}",
-    subject_opened="A dispute was opened about {about}",
-    subject_closed="The dispute about {about} was closed",
+    subject="Messages about {about}",
+    headline_one="New message about {about}",
+    headline_many="{count} new messages about {about}",
+    headline_opened="A dispute was opened about {about}",
+    headline_closed="The dispute about {about} was closed",
     no_reply="Please do not reply to this e-mail: replies are not read. To answer, open the conversation.",
     greeting="Hello {name},",
-    intro_one="there is something new in the conversation about {about}.",
-    intro_many="there are {count} new entries in the conversation about {about}.",
+    intro_one="There is something new in the conversation about {about}.",
+    intro_many="There are {count} new entries in the conversation about {about}.",
     opened="Dispute opened",
     closed="Dispute closed",
     reason="Reason",
     outcome="Outcome",
     redacted="This text was removed.",
+    more_entries_one="and one more entry",
+    more_entries_many="and {count} more entries",
+    read_rest="Read the rest in the conversation",
     button="Open the conversation",
     order_heading="Order {order}",
     more_items="and {count} more",
+    price_each="{price} each",
     total="Total",
     see_order="See the order",
     why="You receive this e-mail because you take part in the conversation about this order.",
@@ -84,22 +98,27 @@ ENGLISH: Final = Phrases(
 GERMAN: Final = Phrases(
     your_order="Ihrer Bestellung {order}",
     the_order="Bestellung {order}",
-    subject_one="Neue Nachricht zu {about}",
-    subject_many="{count} neue Nachrichten zu {about}",
-    subject_opened="Konfliktfall eröffnet zu {about}",
-    subject_closed="Konfliktfall geschlossen zu {about}",
+    subject="Nachrichten zu {about}",
+    headline_one="Neue Nachricht zu {about}",
+    headline_many="{count} neue Nachrichten zu {about}",
+    headline_opened="Streitfall eröffnet zu {about}",
+    headline_closed="Streitfall geschlossen zu {about}",
     no_reply="Bitte antworten Sie nicht auf diese E-Mail: Antworten werden nicht gelesen. Öffnen Sie dazu die Unterhaltung.",
     greeting="Guten Tag {name},",
     intro_one="in der Unterhaltung zu {about} gibt es etwas Neues.",
     intro_many="in der Unterhaltung zu {about} gibt es {count} neue Einträge.",
-    opened="Konfliktfall eröffnet",
-    closed="Konfliktfall geschlossen",
+    opened="Streitfall eröffnet",
+    closed="Streitfall geschlossen",
     reason="Grund",
     outcome="Ergebnis",
     redacted="Dieser Text wurde entfernt.",
+    more_entries_one="und ein weiterer Eintrag",
+    more_entries_many="und {count} weitere Einträge",
+    read_rest="Den Rest in der Unterhaltung lesen",
     button="Unterhaltung öffnen",
     order_heading="Bestellung {order}",
     more_items="und {count} weitere",
+    price_each="je {price}",
     total="Gesamtbetrag",
     see_order="Bestellung ansehen",
     why="Sie erhalten diese E-Mail, weil Sie an der Unterhaltung zu dieser Bestellung beteiligt sind.",
@@ -125,10 +144,11 @@ GERMAN: Final = Phrases(
 SPANISH: Final = Phrases(
     your_order="su pedido {order}",
     the_order="el pedido {order}",
-    subject_one="Nuevo mensaje sobre {about}",
-    subject_many="{count} mensajes nuevos sobre {about}",
-    subject_opened="Se ha abierto una disputa sobre {about}",
-    subject_closed="Se ha cerrado la disputa sobre {about}",
+    subject="Mensajes sobre {about}",
+    headline_one="Nuevo mensaje sobre {about}",
+    headline_many="{count} mensajes nuevos sobre {about}",
+    headline_opened="Se ha abierto una disputa sobre {about}",
+    headline_closed="Se ha cerrado la disputa sobre {about}",
     no_reply="No responda a este correo: las respuestas no se leen. Para contestar, abra la conversación.",
     greeting="Hola, {name}:",
     intro_one="Hay una novedad en la conversación sobre {about}.",
@@ -138,9 +158,13 @@ SPANISH: Final = Phrases(
     reason="Motivo",
     outcome="Resultado",
     redacted="Este texto se ha eliminado.",
+    more_entries_one="y una novedad más",
+    more_entries_many="y {count} novedades más",
+    read_rest="Leer el resto en la conversación",
     button="Abrir la conversación",
     order_heading="Pedido {order}",
     more_items="y {count} más",
+    price_each="{price} por unidad",
     total="Total",
     see_order="Ver el pedido",
     why="Recibe este correo porque participa en la conversación sobre este pedido.",
@@ -166,11 +190,12 @@ SPANISH: Final = Phrases(
 FRENCH: Final = Phrases(
     your_order="votre commande {order}",
     the_order="la commande {order}",
-    subject_one="Nouveau message concernant {about}",
-    subject_many="{count} nouveaux messages concernant {about}",
-    subject_opened="Un litige a été ouvert concernant {about}",
-    subject_closed="Le litige concernant {about} a été clos",
-    no_reply="Merci de ne pas répondre à cet e-mail : les réponses ne sont pas lues. Pour répondre, ouvrez la conversation.",
+    subject="Messages concernant {about}",
+    headline_one="Nouveau message concernant {about}",
+    headline_many="{count} nouveaux messages concernant {about}",
+    headline_opened="Un litige a été ouvert concernant {about}",
+    headline_closed="Le litige concernant {about} a été clos",
+    no_reply="Merci de ne pas répondre à cet e-mail\u00a0: les réponses ne sont pas lues. Pour répondre, ouvrez la conversation.",
     greeting="Bonjour {name},",
     intro_one="Il y a du nouveau dans la conversation concernant {about}.",
     intro_many="Il y a {count} nouveautés dans la conversation concernant {about}.",
@@ -179,9 +204,13 @@ FRENCH: Final = Phrases(
     reason="Motif",
     outcome="Issue",
     redacted="Ce texte a été supprimé.",
+    more_entries_one="et une autre nouveauté",
+    more_entries_many="et {count} autres nouveautés",
+    read_rest="Lire la suite dans la conversation",
     button="Ouvrir la conversation",
     order_heading="Commande {order}",
     more_items="et {count} de plus",
+    price_each="{price} l’unité",
     total="Total",
     see_order="Voir la commande",
     why="Vous recevez cet e-mail parce que vous participez à la conversation concernant cette commande.",
@@ -207,10 +236,11 @@ FRENCH: Final = Phrases(
 ITALIAN: Final = Phrases(
     your_order="il suo ordine {order}",
     the_order="l’ordine {order}",
-    subject_one="Nuovo messaggio: {about}",
-    subject_many="{count} nuovi messaggi: {about}",
-    subject_opened="Contestazione aperta: {about}",
-    subject_closed="Contestazione chiusa: {about}",
+    subject="Messaggi riguardanti {about}",
+    headline_one="Nuovo messaggio: {about}",
+    headline_many="{count} nuovi messaggi: {about}",
+    headline_opened="Contestazione aperta: {about}",
+    headline_closed="Contestazione chiusa: {about}",
     no_reply="Non risponda a questa e-mail: le risposte non vengono lette. Per rispondere, apra la conversazione.",
     greeting="Buongiorno {name},",
     intro_one="c’è una novità nella conversazione che riguarda {about}.",
@@ -220,9 +250,13 @@ ITALIAN: Final = Phrases(
     reason="Motivo",
     outcome="Esito",
     redacted="Questo testo è stato rimosso.",
+    more_entries_one="e un’altra novità",
+    more_entries_many="e altre {count} novità",
+    read_rest="Leggere il resto nella conversazione",
     button="Apri la conversazione",
     order_heading="Ordine {order}",
     more_items="e altri {count}",
+    price_each="{price} l’uno",
     total="Totale",
     see_order="Vedi l’ordine",
     why="Riceve questa e-mail perché partecipa alla conversazione su questo ordine.",
@@ -248,22 +282,27 @@ ITALIAN: Final = Phrases(
 DUTCH: Final = Phrases(
     your_order="uw bestelling {order}",
     the_order="bestelling {order}",
-    subject_one="Nieuw bericht over {about}",
-    subject_many="{count} nieuwe berichten over {about}",
-    subject_opened="Er is een geschil geopend over {about}",
-    subject_closed="Het geschil over {about} is gesloten",
+    subject="Berichten over {about}",
+    headline_one="Nieuw bericht over {about}",
+    headline_many="{count} nieuwe berichten over {about}",
+    headline_opened="Er is een geschil geopend over {about}",
+    headline_closed="Het geschil over {about} is gesloten",
     no_reply="Beantwoord deze e-mail niet: antwoorden worden niet gelezen. Open het gesprek om te antwoorden.",
     greeting="Hallo {name},",
-    intro_one="er is iets nieuws in het gesprek over {about}.",
-    intro_many="er zijn {count} nieuwe bijdragen in het gesprek over {about}.",
+    intro_one="Er is iets nieuws in het gesprek over {about}.",
+    intro_many="Er zijn {count} nieuwe bijdragen in het gesprek over {about}.",
     opened="Geschil geopend",
     closed="Geschil gesloten",
     reason="Reden",
     outcome="Uitkomst",
     redacted="Deze tekst is verwijderd.",
+    more_entries_one="en nog een bijdrage",
+    more_entries_many="en nog {count} bijdragen",
+    read_rest="Lees de rest in het gesprek",
     button="Gesprek openen",
     order_heading="Bestelling {order}",
     more_items="en nog {count}",
+    price_each="{price} per stuk",
     total="Totaal",
     see_order="Bestelling bekijken",
     why="U ontvangt deze e-mail omdat u deelneemt aan het gesprek over deze bestelling.",

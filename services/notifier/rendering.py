@@ -3,25 +3,24 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, tzinfo
+from datetime import tzinfo
 from decimal import Decimal
 from email.utils import format_datetime
-from functools import lru_cache
 from typing import Final
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
-from babel import Locale, UnknownLocaleError
-from babel.dates import format_date, format_time
-from babel.numbers import format_currency, format_decimal
+from babel import Locale
+from babel.numbers import format_decimal
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup, escape
 
-from services.notifier import cleaning, finished
+from services.notifier import cleaning, finished, formats
 from services.notifier.contents import Gathered, Mail, OrderShown
 from services.notifier.headers import Header, mailbox, mailbox_in_setting
 from services.notifier.languages import LANGUAGES, Phrases, language_of
 from services.notifier.message import compose
+from services.notifier.shortening import MAX_ENTRIES_SHOWN, shortened
 from shared.addresses import sendable
 from shared.contracts.contacts import SHOP_MAILBOX
 from shared.events import Recipient
@@ -29,10 +28,10 @@ from shared.fields import Side
 
 PREVIEW_CHARACTERS: Final = 120
 MAX_HEADER_URL_CHARACTERS: Final = 900
+# A longer one would take the room of what people wrote; the conversation's page has it.
+MAX_ORDER_URL_BYTES: Final = 1_000
 # Mail programs know the signature by it, and leave it out of what is quoted (RFC 3676, 4.3).
 SIGNATURE_MARK: Final = "-- "
-MOMENTS_KEPT: Final = 1_024
-AMOUNTS_KEPT: Final = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +82,7 @@ class EntryView:
     details: tuple[tuple[str, str], ...]
     text: str | None
     redacted: bool
+    is_cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,22 +122,25 @@ class Renderer:
 
         Raises AddressError where no mail can be sent to the recipient's address.
         """
-        babel = _babel_locale(locale)
+        babel = formats.locale_of(locale, mail.order.currency)
         phrases = LANGUAGES[language_of(locale)]
-        links = self._links(mail.recipient, mail.order)
-        sides = self._sides(mail.order, phrases)
-        views = [self._entry_view(entry, phrases, babel, sides) for entry in entries]
-        subject = _subject(mail, entries, phrases)
+        links = self._links(mail.recipient, mail.order, language=babel.language)
+        subject, about = phrases.subject.format(about=_about(mail, phrases)), _about(mail, phrases)
+        views = self._entry_views(mail, entries, phrases, babel)
+        more = len(entries) - len(views)
         context = {
             "language": babel.language,
             "shop": self._shop,
             "subject": subject,
             "phrases": phrases,
             "no_reply": None if self._reply_to else phrases.no_reply,
-            "greeting": phrases.greeting.format(name=cleaning.one_line(mail.recipient.name)),
-            "intro": _counted(phrases.intro_one, phrases.intro_many, len(entries), _about(mail, phrases)),
-            "preview": _preview(views),
+            "headline": _headline(entries, phrases, about),
+            "greeting": phrases.greeting.format(name=cleaning.short(mail.recipient.name)),
+            "intro": _counted(phrases.intro_one, phrases.intro_many, len(entries), about=about),
+            "preview": _preview(entries[-1], phrases),
             "entries": views,
+            "more": _counted(phrases.more_entries_one, phrases.more_entries_many, more) if more else None,
+            "is_cut": more > 0 or any(view.is_cut for view in views),
             "order": _order_view(mail.order, phrases, babel),
             "links": links,
         }
@@ -183,7 +186,7 @@ class Renderer:
             *unsubscribe,
         ]
 
-    def _links(self, recipient: Recipient, order: OrderShown) -> Links:
+    def _links(self, recipient: Recipient, order: OrderShown, *, language: str) -> Links:
         """A guest's link carries its token in the fragment, which browsers send to nobody."""
         settings = self._settings
         thread_url, fragment = settings.thread_url, ""
@@ -193,10 +196,11 @@ class Renderer:
         unsubscribe = None
         # Whoever clicked in the shop's mailbox would switch it off for all of its staff, who choose by the API.
         if settings.unsubscribe_url is not None and recipient.person != SHOP_MAILBOX:
-            unsubscribe = f"{settings.unsubscribe_url}?token={quote(recipient.unsubscribe_token, safe='')}"
+            about = f"order={quote(order.order_id, safe='')}&lang={language}"
+            unsubscribe = f"{settings.unsubscribe_url}?token={quote(recipient.unsubscribe_token, safe='')}&{about}"
         return Links(
             thread=thread_url.replace("{order_id}", quote(order.order_id, safe="")) + fragment,
-            order=order.url,
+            order=order.url if order.url and len(order.url.encode()) <= MAX_ORDER_URL_BYTES else None,
             unsubscribe=unsubscribe,
         )
 
@@ -204,32 +208,49 @@ class Renderer:
         """What each side is called. Where the shop itself sells, its staff are not beside a seller: they are the shop."""
         return {**phrases.sides, "shop": self._shop} if order.sold_by == "shop" else phrases.sides
 
-    def _entry_view(self, entry: Gathered, phrases: Phrases, babel: Locale, sides: Mapping[Side, str]) -> EntryView:
-        details = []
-        if entry.reason is not None:
-            details.append((phrases.reason, phrases.reasons[entry.reason]))
-        if entry.outcome is not None:
-            details.append((phrases.outcome, phrases.outcomes[entry.outcome]))
-        return EntryView(
-            author=cleaning.one_line(entry.author_name),
-            side=sides[entry.author_side],
-            side_key=entry.author_side,
-            at=_moment(entry.at, babel, self._settings.time_zone),
-            step={"text": None, "dispute_opened": phrases.opened, "dispute_closed": phrases.closed}[entry.kind],
-            details=tuple(details),
-            text=cleaning.text(entry.text).strip("\n") if entry.text else None,
-            redacted=entry.redacted,
-        )
+    def _entry_views(self, mail: Mail, entries: Sequence[Gathered], phrases: Phrases, babel: Locale) -> list[EntryView]:
+        """The first entries, as much of each as a mail has room for."""
+        sides, zone = self._sides(mail.order, phrases), self._settings.time_zone
+        first = entries[:MAX_ENTRIES_SHOWN]
+        texts = [cleaning.text(entry.text).strip("\n") if entry.text else None for entry in first]
+        names = [cleaning.short(entry.author_name) for entry in first]
+        shown = shortened(texts, names=names, as_html=_as_html_lines)
+        return [
+            EntryView(
+                author=name,
+                side=sides[entry.author_side],
+                side_key=entry.author_side,
+                at=formats.moment(entry.at, babel, zone),
+                step=_step(entry, phrases),
+                details=_details(entry, phrases),
+                text=each.text,
+                redacted=entry.redacted,
+                is_cut=each.is_cut,
+            )
+            for entry, name, each in zip(first, names, shown, strict=False)
+        ]
 
 
-def _subject(mail: Mail, entries: Sequence[Gathered], phrases: Phrases) -> str:
+def _step(entry: Gathered, phrases: Phrases) -> str | None:
+    return {"text": None, "dispute_opened": phrases.opened, "dispute_closed": phrases.closed}[entry.kind]
+
+
+def _details(entry: Gathered, phrases: Phrases) -> tuple[tuple[str, str], ...]:
+    details = []
+    if entry.reason is not None:
+        details.append((phrases.reason, phrases.reasons[entry.reason]))
+    if entry.outcome is not None:
+        details.append((phrases.outcome, phrases.outcomes[entry.outcome]))
+    return tuple(details)
+
+
+def _headline(entries: Sequence[Gathered], phrases: Phrases, about: str) -> str:
     """Says the newest dispute step where there is one, else how many messages."""
-    about = _about(mail, phrases)
     steps = [entry.kind for entry in entries if entry.kind != "text"]
     if steps:
-        template = phrases.subject_opened if steps[-1] == "dispute_opened" else phrases.subject_closed
+        template = phrases.headline_opened if steps[-1] == "dispute_opened" else phrases.headline_closed
         return template.format(about=about)
-    return _counted(phrases.subject_one, phrases.subject_many, len(entries), about)
+    return _counted(phrases.headline_one, phrases.headline_many, len(entries), about=about)
 
 
 def _about(mail: Mail, phrases: Phrases) -> str:
@@ -237,68 +258,37 @@ def _about(mail: Mail, phrases: Phrases) -> str:
     return template.format(order=mail.order_id)
 
 
-def _counted(one: str, many: str, count: int, about: str) -> str:
-    return (one if count == 1 else many).format(count=count, about=about)
+def _counted(one: str, many: str, count: int, **places: str) -> str:
+    return (one if count == 1 else many).format(count=count, **places)
 
 
-def _preview(views: Sequence[EntryView]) -> str:
-    """What an inbox shows behind the subject: who wrote the newest entry, and how it begins."""
-    newest = views[-1]
-    said = " ".join((newest.text or newest.step or "")[: PREVIEW_CHARACTERS * 2].split())
-    return f"{newest.author}: {said}"[:PREVIEW_CHARACTERS]
+def _preview(newest: Gathered, phrases: Phrases) -> str:
+    """What an inbox shows behind the subject, which says nothing new: the step, who wrote the newest entry, and how it begins."""
+    step = _step(newest, phrases)
+    begins = cleaning.text(newest.text or "")[: PREVIEW_CHARACTERS * 2]
+    said = " ".join(begins.split())
+    author = cleaning.short(newest.author_name)
+    parts = [step or "", f"{author}: {said}" if said else author]
+    return " · ".join(filter(None, parts))[:PREVIEW_CHARACTERS]
 
 
 def _order_view(order: OrderShown, phrases: Phrases, babel: Locale) -> dict[str, object]:
-    rows = [
-        {
-            "quantity": _quantity(item.quantity, babel),
-            "name": cleaning.one_line(item.name) or cleaning.one_line(item.sku),
-            "price": _money(item.price, order.currency, babel),
-        }
-        for item in order.items
-    ]
+    rows = []
+    for item in order.items:
+        price = Decimal(item.price)
+        each = phrases.price_each.format(price=formats.money(price, order.currency, babel))
+        rows.append(
+            {
+                "quantity": formats.quantity(item.quantity, babel),
+                "name": cleaning.short(item.name) or cleaning.short(item.sku),
+                "each": each if item.quantity != 1 else None,
+                "total": formats.money(price * item.quantity, order.currency, babel),
+            }
+        )
     more = phrases.more_items.format(count=order.more_items) if order.more_items else None
     heading = phrases.order_heading.format(order=order.order_id)
-    return {"heading": heading, "rows": rows, "more": more, "total": _money(order.total, order.currency, babel)}
-
-
-@lru_cache(maxsize=AMOUNTS_KEPT)
-def _quantity(quantity: int, babel: Locale) -> str:
-    return str(format_decimal(quantity, locale=babel))
-
-
-@lru_cache(maxsize=AMOUNTS_KEPT)
-def _money(amount: str, currency: str, babel: Locale) -> str:
-    """With every digit that the shop has said: a price may be a part of a cent."""
-    return str(format_currency(Decimal(amount), currency, locale=babel, decimal_quantization=False))
-
-
-@lru_cache(maxsize=MOMENTS_KEPT)
-def _moment(moment: datetime, babel: Locale, time_zone: tzinfo) -> str:
-    local = _in_zone(moment, time_zone)
-    date, time = format_date(local, "medium", locale=babel), format_time(local, "short", locale=babel)
-    return f"{date}, {time} {local.tzname()}"
-
-
-def _in_zone(moment: datetime, time_zone: tzinfo) -> datetime:
-    """At the ends of the calendar, where the zone's own date would be before the year 1 or after 9999, the moment stays in UTC."""
-    try:
-        return moment.astimezone(time_zone)
-    except OverflowError:
-        return moment.astimezone(UTC)
-
-
-@lru_cache(maxsize=256)
-def _babel_locale(locale: str) -> Locale:
-    """How dates and money are written: the region's way where Babel knows it, else the language's."""
-    language = language_of(locale)
-    parts = locale.replace("_", "-").split("-")
-    if parts[0].lower() != language:
-        return Locale(language)
-    try:
-        return Locale.parse(locale.replace("_", "-"), sep="-")
-    except (UnknownLocaleError, ValueError):
-        return Locale(language)
+    total = formats.money(Decimal(order.total), order.currency, babel)
+    return {"heading": heading, "rows": rows, "more": more, "total": total}
 
 
 def _as_html_lines(text: str) -> Markup:

@@ -95,8 +95,12 @@ export class Language {
     return this.#format(Intl.NumberFormat).format(value);
   }
 
+  /** With every digit that the shop has said, as in the mails: a price may be a part of a cent. */
   money(amount, currency) {
-    return this.#format(Intl.NumberFormat, { style: "currency", currency }).format(amount);
+    const usual = this.#format(Intl.NumberFormat, { style: "currency", currency });
+    const said = String(amount).split(".")[1]?.replace(/0+$/, "").length ?? 0;
+    if (said <= usual.resolvedOptions().maximumFractionDigits) return usual.format(amount);
+    return this.#format(Intl.NumberFormat, { style: "currency", currency, maximumFractionDigits: said }).format(amount);
   }
 
   time(moment) {

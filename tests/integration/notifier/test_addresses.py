@@ -74,7 +74,7 @@ async def test_an_address_that_was_corrected_while_the_mail_gathered_gets_it(
     await office.reaches("sent")
     assert mailed(smtp) == [NEW]
     assert mail.message["To"] == f"Mara Moser-Lang <{NEW}>"
-    assert mail.message["Subject"] == "Neue Nachricht zu Ihrer Bestellung 1042"
+    assert mail.message["Subject"] == "Nachrichten zu Ihrer Bestellung 1042"
     assert "token=newer" in body(smtp)
 
 

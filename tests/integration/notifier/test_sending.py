@@ -40,7 +40,8 @@ async def test_a_burst_of_twenty_with_two_senders_is_one_mail_with_all_twenty(
 
     await offices[0].reaches("sent")
     assert len(smtp.received) == 1
-    assert smtp.mails[0].message["Subject"] == "20 new messages about your order 1042"
+    assert smtp.mails[0].message["Subject"] == "Messages about your order 1042"
+    assert "There are 20 new entries" in body(smtp)
     places = [body(smtp).index(f"message number {seq}.") for seq in range(1, 21)]
     assert places == sorted(places)
 
@@ -90,7 +91,7 @@ async def test_the_chosen_language_wins(make_office: MakeOffice, smtp: SmtpServe
     office.sender.start()
 
     (mail,) = await smtp.wait_for(1)
-    assert mail.message["Subject"] == "Nouveau message concernant votre commande 1042"
+    assert mail.message["Subject"] == "Messages concernant votre commande 1042"
 
 
 async def test_a_text_that_was_taken_out_meanwhile_is_not_mailed(make_office: MakeOffice, smtp: SmtpServer) -> None:
@@ -105,7 +106,7 @@ async def test_a_text_that_was_taken_out_meanwhile_is_not_mailed(make_office: Ma
     await smtp.wait_for(1)
     assert "4111" not in body(smtp)
     assert "This text was removed." not in body(smtp)
-    assert smtp.mails[0].message["Subject"] == "New message about your order 1042"
+    assert smtp.mails[0].message["Subject"] == "Messages about your order 1042"
 
 
 async def test_a_mail_that_would_tell_of_nothing_but_a_text_that_was_taken_out_is_not_sent(
@@ -132,7 +133,7 @@ async def test_a_dispute_step_goes_at_once_with_what_was_waiting(make_office: Ma
     await office.take(event("broken", seq=2, kind="dispute_opened"))
 
     (mail,) = await smtp.wait_for(1)
-    assert mail.message["Subject"] == "A dispute was opened about your order 1042"
+    assert mail.message["Subject"] == "Messages about your order 1042"
     assert body(smtp).index("waiting") < body(smtp).index("Reason: Damaged") < body(smtp).index("broken")
 
 
