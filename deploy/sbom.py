@@ -1,4 +1,5 @@
-"""The bill of materials of the three services, as CycloneDX 1.6: every package of requirements/runtime.txt with version and licence.
+"""The bill of materials of the three services, as CycloneDX 1.6: every package of requirements/runtime.txt, and every script of other
+people that the pages ship, with version and licence.
 
 `python -m deploy.sbom` prints it; it is committed as docs/sbom.json. Licences are those that the installed packages declare.
 """
@@ -29,6 +30,31 @@ class Pinned:
     version: str
     marker: str | None
     sha256: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Vendored:
+    """A script of other people in services/gateway/pages/vendor, as its package has it; `sha256` is the file's."""
+
+    name: str
+    version: str
+    licence: str
+    file: str
+    licence_file: str
+    sha256: str
+
+
+VENDOR: Final = ROOT / "services" / "gateway" / "pages" / "vendor"
+VENDORED: Final = (
+    Vendored(
+        name="idb",
+        version="8.0.4",
+        licence="ISC",
+        file="idb.js",
+        licence_file="LICENSE-idb",
+        sha256="e01b45d2e088a7197e8b41ba9b51a0876969da67cc08e6efbc3d5d7ab6ac836c",
+    ),
+)
 
 
 def pinned(lock: Path = LOCK) -> Iterator[Pinned]:
@@ -64,6 +90,19 @@ def _component(package: Pinned) -> Json:
     return component
 
 
+def _vendored(script: Vendored) -> Json:
+    return {
+        "type": "library",
+        "bom-ref": f"{script.name}@{script.version}",
+        "name": script.name,
+        "version": script.version,
+        "purl": f"pkg:npm/{script.name}@{script.version}",
+        "scope": "required",
+        "hashes": [{"alg": "SHA-256", "content": script.sha256}],
+        "licenses": [{"expression": script.licence}],
+    }
+
+
 def _is_expression(said: str) -> bool:
     return re.fullmatch(r"[A-Za-z0-9.+() -]+", said) is not None and said != "unknown" and " License" not in said
 
@@ -74,6 +113,7 @@ def document() -> Json:
     root: Json = {"type": "application", "bom-ref": "parley", "name": "parley", "version": project["version"]}
     root["licenses"] = [{"expression": project["license"]}]
     components = [_component(package) for package in sorted(pinned(), key=lambda each: each.name)]
+    components += [_vendored(script) for script in VENDORED]
     depends = [{"ref": "parley", "dependsOn": [each["bom-ref"] for each in components]}]
     return {
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",

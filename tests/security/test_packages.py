@@ -1,5 +1,6 @@
 """What is installed is what was locked, under a licence that lets anybody use it; and the bill of materials says so."""
 
+import hashlib
 import json
 import re
 from importlib.metadata import PackageNotFoundError, version
@@ -9,7 +10,7 @@ import pytest
 
 from deploy.audit import licences
 from deploy.licences import is_permissive, licence
-from deploy.sbom import LOCK, ROOT, Pinned, document, pinned
+from deploy.sbom import LOCK, ROOT, VENDOR, VENDORED, Pinned, Vendored, document, pinned
 
 DEVELOPMENT = ROOT / "requirements" / "dev.txt"
 
@@ -106,8 +107,21 @@ def test_the_bill_of_materials_is_a_cyclonedx_document() -> None:
     committed = json.loads((ROOT / "docs" / "sbom.json").read_text())
     bom = Bom.from_json(data=committed)  # type: ignore[attr-defined]  # a decorator of theirs puts it there
     assert {str(component.purl) for component in bom.components} == {
-        f"pkg:pypi/{package.name}@{package.version}" for package in pinned()
+        *(f"pkg:pypi/{package.name}@{package.version}" for package in pinned()),
+        *(f"pkg:npm/{script.name}@{script.version}" for script in VENDORED),
     }
     assert bom.metadata.component is not None
     assert bom.metadata.component.name == "parley"
     assert [str(each.value) for each in bom.metadata.component.licenses] == ["Apache-2.0"]
+
+
+@pytest.mark.parametrize("script", VENDORED, ids=lambda script: script.name)
+def test_a_script_of_other_people_is_the_one_that_is_listed(script: Vendored) -> None:
+    assert hashlib.sha256((VENDOR / script.file).read_bytes()).hexdigest() == script.sha256
+    assert is_permissive(script.licence)
+    assert f"{script.name} {script.version}" in (ROOT / "NOTICE").read_text()
+
+
+def test_every_script_of_other_people_is_listed_with_its_licence() -> None:
+    listed = {name for script in VENDORED for name in (script.file, script.licence_file)}
+    assert {path.name for path in VENDOR.iterdir()} == listed
