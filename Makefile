@@ -12,7 +12,7 @@ RUN_DIR ?= .run
 TEST_WORKERS ?= auto
 UV_VERSION := 0.13.9
 
-.PHONY: help run demo token test unit test-containers prove-cluster prove-alerts prove lint docs chaos fuzz audit ctl bench load bench-lists bench-pages lock venv ready browser prometheus node clean grid prove-recovery prove-rolling faults chaos-self-test prove-poison prove-fairness
+.PHONY: help run demo token test unit test-containers prove-cluster prove-alerts prove lint docs chaos fuzz audit ctl bench load bench-lists bench-pages lock venv ready browser prometheus node clean grid prove-recovery prove-rolling faults chaos-self-test prove-poison prove-fairness prove-tabs
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -91,6 +91,9 @@ prove-poison: ready ## 10,000 commands, of which 3 crash the process; and 1 in 2
 
 prove-fairness: ready ## One person makes all the noise that they are let: how long others' posts take, what is kept, whose mails wait (DURATION_S=30 INBOX=20000 NOISES="steps")
 	@$(PY) -m bench.fairness
+
+prove-tabs: ready browser ## Two and three tabs and the widget send at once, over slow and failing posts, reloads, closings: 1,000 messages, none lost (ONLY="reload" SEED=)
+	@$(PY) -m tests.tabs
 
 ctl: venv ## The operator's tool on the running stack: make ctl DO="dead list" (trace ID, audit, rebuild, mails list, …)
 	@$(PY) -m deploy.ctl $(DO)

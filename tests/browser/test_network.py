@@ -201,7 +201,7 @@ async def test_nothing_is_kept_in_other_places_than_the_persons_own(front: Front
     visit = await front.visit(front.parley.customer("c-first"), f"orders/{order}")
     await visit.page.get_by_label("Your message").fill("for nobody else")
     state = tmp_path / "state.json"
-    await visit.context.storage_state(path=state)
+    await visit.context.storage_state(path=state, indexed_db=True)
     other = await front.visit(front.parley.seller("s-shared"), f"desk/{order}", storage_state=state)
     await expect(other.page.get_by_label("Your message")).to_have_value("")
     back = await front.visit(front.parley.customer("c-first"), f"orders/{order}", storage_state=state)

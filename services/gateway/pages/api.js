@@ -23,6 +23,8 @@ export class Problem extends Error {
 
 /** No answer: the network, or the server, is away. */
 export class Unreachable extends Error {
+  code = "unreachable";
+
   get isPassing() {
     return true;
   }

@@ -43,6 +43,8 @@ export class App {
       this.#parts.said,
     );
     addEventListener("popstate", () => this.#show());
+    addEventListener("error", ({ error }) => error && this.#sayFailed());
+    addEventListener("unhandledrejection", () => this.#sayFailed());
     document.addEventListener("click", (event) => this.#onClick(event));
     try {
       this.session = await signedIn;
@@ -88,6 +90,11 @@ export class App {
     fill(this.#parts.said, h("p", {}, words), close);
     clearTimeout(this.#sayTimer);
     this.#sayTimer = setTimeout(() => fill(this.#parts.said), SAID_FOR_MS);
+  }
+
+  /** What nobody has foreseen is said too; the details are in the browser's console. */
+  #sayFailed() {
+    this.say(this.#lang.t("problem.internal"));
   }
 
   #onClick(event) {
@@ -157,7 +164,7 @@ export class App {
     document.title = `${badge}${this.#page?.title ?? ""} · Parley`;
   }
 
-  #renderHeader() {
+  #renderHeader({ anew = false } = {}) {
     const lang = this.#lang;
     const { header } = this.#parts;
     if (this.session === null) return;
@@ -169,7 +176,7 @@ export class App {
     const current = isConversation ? "messages" : (name ?? pages[0]);
     const brand = { customer: "account", seller: "brand.seller", admin: "brand.admin" }[caller.role] ?? "brand";
     const signature = JSON.stringify([lang.tag, live.state, unread, current]);
-    if (header.dataset.signature === signature) return;
+    if (header.dataset.signature === signature && !anew) return;
     header.dataset.signature = signature;
     const focused = header.contains(document.activeElement) ? document.activeElement.dataset.focus : null;
     fill(
@@ -220,7 +227,7 @@ export class App {
     const options = Object.entries(LANGUAGES).map(([tag, name]) =>
       h("option", { value: tag, lang: tag, selected: tag === this.#lang.tag }, name),
     );
-    const onChange = (event) => (remember(event.target.value), this.#speak(event.target.value));
+    const onChange = (event) => this.#speak(event.target.value);
     return h(
       "select",
       { class: "language", "aria-label": this.#lang.t("language"), data: { focus: "language" }, on: { change: onChange } },
@@ -259,7 +266,13 @@ export class App {
   }
 
   async #speak(tag) {
-    this.#lang = await load(tag);
+    try {
+      this.#lang = await load(tag);
+    } catch {
+      this.say(`${this.#lang.t("failed")} ${this.#lang.t("problem.unreachable")}`);
+      return void this.#renderHeader({ anew: true });
+    }
+    remember(tag);
     document.documentElement.lang = tag;
     this.session.lang = this.#lang;
     this.#page.close();
@@ -274,10 +287,11 @@ export class App {
       const paths = caller.role === "admin" ? ["/v1/shop/preferences", "/v1/me/preferences"] : ["/v1/me/preferences"];
       const found = await Promise.all(paths.map((path) => api.get(path)));
       const mailboxes = found.map((preferences, index) => ({ preferences, ...this.#mailbox(paths[index]) }));
-      const chosen = await askPreferences(document.body, { lang: this.#lang, languages: LANGUAGES, mailboxes });
-      if (!chosen) return;
-      await Promise.all(paths.map((path, index) => api.write("PUT", path, chosen[index])));
-      this.say(this.#lang.t("saved"));
+      let answers = [];
+      const act = async (chosen) =>
+        void (answers = await Promise.all(paths.map((path, index) => api.write("PUT", path, chosen[index]))));
+      const chosen = await askPreferences(document.body, { lang: this.#lang, languages: LANGUAGES, mailboxes, act });
+      if (chosen) this.say(this.#lang.t(answers.every(({ status }) => status === 200) ? "saved" : "accepted"));
     } catch (error) {
       const { reasonOf } = await import("./entries.js");
       this.say(reasonOf(this.#lang, error));

@@ -1,6 +1,7 @@
 // The conversation about one order: history, dispute, write box. The pages and the widget show the same one.
 
 import { orderPath } from "./api.js";
+import { noticeBanner, troubleBanner } from "./banners.js";
 import { connection } from "./connection.js";
 import { askToCloseDispute, askToOpenDispute, askToRedact } from "./dialogs.js";
 import { fill, h, icon, sync } from "./dom.js";
@@ -12,6 +13,7 @@ import { WriteBox } from "./write_box.js";
 
 const NEAR_BOTTOM_PX = 80;
 const SPOKEN_CHARACTERS = 300;
+const CATCH_UP_AGAIN_MS = 5_000;
 
 export class Conversation {
   #session;
@@ -24,6 +26,9 @@ export class Conversation {
   #newFrom = null;
   #missedBelow = 0;
   #isStale = false;
+  #isClosed = false;
+  #catchUpTimer = null;
+  #notice = null;
   #signatures = new Map();
 
   /**
@@ -35,7 +40,7 @@ export class Conversation {
     this.#options = { heading, showConnection, tools, onThread };
     this.#thread = new Thread(session.api, orderId);
     this.#reading = new Reading(session.api, this.#thread);
-    this.#box = new WriteBox(session, orderId, (text) => this.#post(text));
+    this.#box = new WriteBox(session, orderId, (text, draft) => this.#post(text, draft));
     this.#parts = this.#build();
     this.element = this.#parts.root;
   }
@@ -84,7 +89,6 @@ export class Conversation {
   /** Loads and shows it; resolves when there is something to see. */
   async open() {
     const { live, outbox } = this.#session;
-    const isJoined = live.state === "live";
     this.#ends = [
       live.on((event) => this.#onLive(event)),
       outbox.on((orderId, stored) => orderId === this.orderId && this.#onOutbox(stored)),
@@ -98,12 +102,15 @@ export class Conversation {
     this.#reading.begin();
     this.render();
     this.#toFirstNew();
-    if (this.#isStale && !isJoined) this.#catchUp();
+    if (this.#isStale) this.#catchUp(true);
   }
 
   close() {
+    this.#isClosed = true;
+    clearTimeout(this.#catchUpTimer);
     for (const end of this.#ends) end();
     this.#reading.stop();
+    this.#box.close();
     this.element.remove();
   }
 
@@ -114,7 +121,7 @@ export class Conversation {
 
   #onLive({ kind, data }) {
     if (kind === "state") return this.render();
-    if (kind === "joined" || kind === "resync") return this.#catchUp(kind === "resync");
+    if (kind === "joined" || kind === "resync") return this.#catchUp(true);
     if (data.order_id !== this.orderId) return undefined;
     if (kind === "thread.read") return this.#reading.heard(data);
     if (kind === "message.redacted") this.#thread.redact(data.message_id);
@@ -146,11 +153,17 @@ export class Conversation {
     fill(this.#parts.spokenNews, said);
   }
 
-  /** Reads what may have been missed; `anew` forgets what is known. */
-  async #catchUp(anew = false) {
+  /** Reads what may have been missed; `again` also what is known, which may have been removed. What fails is tried again. */
+  async #catchUp(again = false) {
     if (this.#thread.state === "loading") return void (this.#isStale = true);
+    clearTimeout(this.#catchUpTimer);
     const known = this.#thread.lastSeq;
-    await this.#quietly(anew ? this.#thread.load() : this.#thread.catchUp());
+    try {
+      await (again ? this.#thread.readAgain() : this.#thread.catchUp());
+    } catch (error) {
+      if (!error.isPassing && !error.status) throw error;
+      if (error.isPassing && !this.#isClosed) this.#catchUpTimer = setTimeout(() => this.#catchUp(true), CATCH_UP_AGAIN_MS);
+    }
     const news = this.#thread.messages.filter((message) => message.seq > known);
     for (const message of news) {
       this.#session.outbox.noticed(this.orderId, message);
@@ -178,9 +191,9 @@ export class Conversation {
     this.render();
   }
 
-  #post(text) {
+  #post(text, draft) {
     this.#newFrom = null;
-    this.#session.outbox.post(this.orderId, text, this.#thread.lastSeq);
+    this.#session.outbox.post(this.orderId, text, this.#thread.lastSeq, draft);
     this.#toBottom();
   }
 
@@ -208,14 +221,14 @@ export class Conversation {
 
   async #redact(message) {
     const { lang, api } = this.#session;
-    const chosen = await askToRedact(this.element, { lang, name: message.author.name });
-    if (!chosen) return;
-    try {
+    let isDone = false;
+    const act = async (chosen) => {
       const { status } = await api.write("POST", orderPath(this.orderId, `/messages/${message.id}/redact`), chosen);
-      if (status === 200) this.#thread.redact(message.id);
-    } catch (error) {
-      fill(this.#parts.spokenNews, reasonOf(lang, error));
-    }
+      isDone = status === 200;
+    };
+    if (!(await askToRedact(this.element, { lang, name: message.author.name, act }))) return;
+    if (isDone) this.#thread.redact(message.id);
+    else this.#notice = lang.t("accepted");
     this.render();
   }
 
@@ -224,7 +237,13 @@ export class Conversation {
     if (older.disabled) return;
     older.disabled = true;
     const fromBottom = history.scrollHeight - history.scrollTop;
-    await this.#quietly(this.#thread.loadOlder());
+    try {
+      await this.#thread.loadOlder();
+      this.#notice = null;
+    } catch (error) {
+      if (!error.status && !error.isPassing) throw error;
+      this.#notice = `${this.#session.lang.t("failed")} ${reasonOf(this.#session.lang, error)}`;
+    }
     this.render();
     history.scrollTop = history.scrollHeight - fromBottom;
     older.disabled = false;
@@ -262,6 +281,7 @@ export class Conversation {
     this.#renderHistory();
     this.#renderJump();
     this.#box.show(this.#thread.state === "ready" && this.#thread.may("post"));
+    this.#box.showLasting(this.#session.keeping.isLasting);
     if (wasAtBottom && this.#thread.state === "ready") this.#parts.history.scrollTop = this.#parts.history.scrollHeight;
     this.#options.onThread(this.#thread);
   }
@@ -327,25 +347,11 @@ export class Conversation {
     const { dispute } = this.#thread;
     const isOpen = this.#thread.isDisputed;
     const canClose = isOpen && this.#thread.may("close_dispute") && !this.#pending().some((item) => item.kind === "close");
-    const isAway = live.state === "away" || outbox.isTroubled(this.orderId);
-    this.#part(this.#parts.banner, JSON.stringify([lang.tag, isOpen && dispute.id, canClose, isAway]), () => [
-      isAway &&
-        h(
-          "div",
-          { class: "banner away", role: "status" },
-          icon("clock"),
-          h("p", {}, lang.t("away")),
-          h(
-            "button",
-            {
-              type: "button",
-              class: "button small",
-              data: { focus: "retry" },
-              on: { click: () => (live.retry(), outbox.retry()) },
-            },
-            lang.t("try_now"),
-          ),
-        ),
+    const trouble = outbox.trouble(this.orderId) ?? { away: "unreachable", "signed-out": "signed-out" }[live.state];
+    const signature = JSON.stringify([lang.tag, isOpen && dispute.id, canClose, trouble, this.#notice]);
+    this.#part(this.#parts.banner, signature, () => [
+      this.#notice !== null && noticeBanner(lang, this.#notice, () => ((this.#notice = null), this.render())),
+      trouble && troubleBanner(lang, trouble, () => (live.retry(), outbox.retry())),
       isOpen &&
         h(
           "div",
@@ -380,9 +386,9 @@ export class Conversation {
     older.hidden = state !== "ready" || !hasOlder;
     history.setAttribute("aria-busy", String(state === "loading"));
     empty.hidden = state === "ready" && (messages.length > 0 || pending.length > 0);
-    if (!empty.hidden) this.#part(empty, `${lang.tag} ${state}`, () => this.#inPlaceOfHistory(state));
+    if (!empty.hidden) this.#part(empty, `${lang.tag} ${state} ${this.#thread.problem?.code}`, () => this.#inPlaceOfHistory(state));
     const actions = {
-      isTroubled: outbox.isTroubled(this.orderId),
+      isTroubled: outbox.trouble(this.orderId) !== null,
       again: (item) => this.#again(item),
       edit: (item) => (this.#box.put(item.body.text), outbox.remove(this.orderId, item.key)),
       discard: (item) => outbox.remove(this.orderId, item.key),
@@ -419,6 +425,7 @@ export class Conversation {
     return [
       icon("alert"),
       h("p", { class: "strong" }, lang.t("failed")),
+      h("p", {}, reasonOf(lang, this.#thread.problem)),
       h("button", { type: "button", class: "button", on: { click: () => this.#catchUp(true) } }, lang.t("try_again")),
     ];
   }

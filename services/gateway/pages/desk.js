@@ -8,6 +8,7 @@ import { reasonOf } from "./entries.js";
 import { disputeChip, itemsInShort, orderCard, otherSide } from "./order_card.js";
 import { ThreadList, filters, listPath, searchField } from "./thread_list.js";
 
+const MARKS_AT_ONCE = 100;
 const FILTERS = ["all", "unread", "disputed", "waiting"];
 const ASKED = {
   all: {},
@@ -217,19 +218,33 @@ export class Desk {
     fill(
       selection,
       h("p", { role: "status" }, lang.t("selected", { n: this.#selected.size })),
-      button(lang.t("mark_read"), "accepted", () => this.#markSelected((item) => item.thread.last_seq)),
-      button(lang.t("mark_unread"), "mail", () => this.#markSelected((item) => Math.max(0, item.thread.last_seq - 1))),
+      button(lang.t("mark_read"), "accepted", () => this.#markSelected(async (item) => item.thread.last_seq)),
+      button(lang.t("mark_unread"), "mail", () => this.#markSelected((item) => this.#beforeNewest(item))),
       button(lang.t("select_none"), "close", () => (this.#selected.clear(), this.#list.render())),
     );
   }
 
   async #markSelected(upTo) {
-    const chosen = this.#list.items.filter((item) => this.#selected.has(item.order.order_id)).slice(0, 100);
-    const threads = chosen.map((item) => ({ order_id: item.order.order_id, up_to_seq: upTo(item) }));
-    const isDone = await this.#do(() => this.#app.session.api.write("POST", "/v1/threads/read", { threads }));
+    const { api } = this.#app.session;
+    const chosen = this.#list.items.filter((item) => this.#selected.has(item.order.order_id));
+    const isDone = await this.#do(async () => {
+      const marks = await Promise.all(
+        chosen.map(async (item) => ({ order_id: item.order.order_id, up_to_seq: await upTo(item) })),
+      );
+      for (let from = 0; from < marks.length; from += MARKS_AT_ONCE)
+        await api.write("POST", "/v1/threads/read", { threads: marks.slice(from, from + MARKS_AT_ONCE) });
+    });
     if (!isDone) return;
     this.#selected.clear();
     this.#list.render();
+  }
+
+  /** Where a thread is marked so that the newest entry of the others is new again; a row knows its newest entry alone. */
+  async #beforeNewest({ order, thread }) {
+    const { api, caller } = this.#app.session;
+    if (thread.last?.author.side !== caller.side) return Math.max(0, thread.last_seq - 1);
+    const { items } = await api.get(orderPath(order.order_id, "/messages?limit=200"));
+    return beforeNewest(items, caller.side);
   }
 
   #onKey(event) {
@@ -267,8 +282,7 @@ export class Desk {
 
   /** Unread from the newest message of the others on; the conversation closes, or it would be read again at once. */
   async #markUnread(thread) {
-    const newest = thread.messages.findLast((message) => !message.mine);
-    const upTo = Math.max(0, (newest?.seq ?? thread.lastSeq) - 1);
+    const upTo = beforeNewest(thread.messages, this.#app.session.caller.side);
     const isDone = await this.#do(() =>
       this.#app.session.api.write("PUT", orderPath(thread.orderId, "/read"), { up_to_seq: upTo }),
     );
@@ -280,7 +294,7 @@ export class Desk {
     await this.#do(async () => {
       const { status, body } = await this.#app.session.api.write(method, orderPath(thread.orderId, "/watch"));
       if (status === 200) thread.view.watching = body.watching;
-      else await thread.refresh();
+      else this.#app.say(this.#lang.t("accepted"));
     });
     this.#open?.render();
   }
@@ -296,4 +310,10 @@ export class Desk {
       return false;
     }
   }
+}
+
+/** The place right before the newest entry of another side than this one; what a colleague wrote is new to nobody here. */
+function beforeNewest(messages, side) {
+  const newest = messages.findLast((message) => message.author.side !== side);
+  return Math.max(0, (newest?.seq ?? 1) - 1);
 }

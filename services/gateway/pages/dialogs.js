@@ -1,6 +1,8 @@
 // Dialogs: small forms that resolve to what was chosen, or to null. What is typed into one is kept like any other draft.
 
 import { h, icon, fill } from "./dom.js";
+import { Draft } from "./drafts.js";
+import { reasonOf } from "./entries.js";
 import { TEXT_LIMIT, judge, lengthOf, sendable } from "./write_box.js";
 
 const REASONS = ["not_received", "not_as_described", "damaged", "wrong_item", "refund_missing", "other"];
@@ -8,10 +10,14 @@ const OUTCOMES = ["resolved", "refunded", "replaced", "withdrawn", "rejected"];
 
 let made = 0;
 
-/** Shows a modal dialog in `host` and resolves to `read()` when it is submitted and `read()` gives something, else to null. */
-function ask(host, { lang, title, hint, fields, submit, danger = false, read }) {
+/**
+ * Shows a modal dialog in `host` and resolves to `read()` when it is submitted and `read()` gives something, else to null. Where there is
+ * `act(chosen)`, that is done first: while it fails, the dialog stays open and says why.
+ */
+function ask(host, { lang, title, hint, fields, submit, danger = false, read, act = null }) {
   const id = `parley-dialog-${(made += 1)}`;
   const opener = host.getRootNode().activeElement;
+  const failed = h("p", { class: "wrong", role: "alert" });
   return new Promise((resolve) => {
     const dialog = h(
       "dialog",
@@ -36,6 +42,7 @@ function ask(host, { lang, title, hint, fields, submit, danger = false, read }) 
         ),
         hint && h("p", { class: "hint" }, hint),
         fields,
+        failed,
         h(
           "footer",
           { class: "dialog-foot" },
@@ -45,10 +52,12 @@ function ask(host, { lang, title, hint, fields, submit, danger = false, read }) 
       ),
     );
     let answer = null;
-    dialog.querySelector("form").addEventListener("submit", (event) => {
+    dialog.querySelector("form").addEventListener("submit", async (event) => {
       event.preventDefault();
-      answer = read();
-      if (answer !== null) dialog.close();
+      const chosen = read();
+      if (chosen === null || !(await isDone(chosen, { lang, act, dialog, failed }))) return;
+      answer = chosen;
+      dialog.close();
     });
     dialog.addEventListener("close", () => {
       dialog.remove();
@@ -61,13 +70,30 @@ function ask(host, { lang, title, hint, fields, submit, danger = false, read }) 
   });
 }
 
+/** Whether `act(chosen)` has worked, if there is anything to do; says in the dialog why it has not. */
+async function isDone(chosen, { lang, act, dialog, failed }) {
+  if (act === null) return true;
+  const button = dialog.querySelector("button[type=submit]");
+  button.disabled = true;
+  fill(failed);
+  try {
+    await act(chosen);
+    return true;
+  } catch (error) {
+    if (!error.status && !error.isPassing) throw error;
+    fill(failed, reasonOf(lang, error));
+    return false;
+  } finally {
+    button.disabled = false;
+  }
+}
+
 /** A text field with its counter and, when it cannot be sent as it is, why. `name` is the draft's. */
 export function textField({ lang, keeping, name, label, rows, optional = false }) {
   const id = `parley-field-${(made += 1)}`;
   const counter = h("span", { class: "counter" });
   const wrong = h("p", { class: "wrong", id: `${id}-wrong`, role: "alert" });
   const area = h("textarea", { id, rows, "aria-describedby": `${id}-wrong`, dir: "auto" });
-  area.value = keeping?.read(name) ?? "";
   const count = () => {
     const verdict = judge(area.value);
     fill(counter, lang.t("counter", { n: lengthOf(area.value), limit: TEXT_LIMIT }));
@@ -75,8 +101,9 @@ export function textField({ lang, keeping, name, label, rows, optional = false }
     if (verdict !== "empty" || optional)
       fill(wrong, verdict === "over" ? lang.t("too_long", { n: lengthOf(area.value) - TEXT_LIMIT }) : "");
   };
+  const draft = keeping ? new Draft(keeping, name, area, count) : null;
   area.addEventListener("input", () => {
-    keeping?.write(name, area.value);
+    draft?.changed();
     count();
   });
   count();
@@ -96,7 +123,7 @@ export function textField({ lang, keeping, name, label, rows, optional = false }
     area,
     wrong,
   );
-  return { element, read, forget: () => keeping?.write(name, null) };
+  return { element, read, forget: () => draft?.forget(), close: () => draft?.close() };
 }
 
 function choice({ lang, group, label, values, chosen }) {
@@ -129,6 +156,7 @@ export async function askToOpenDispute(host, { lang, keeping, orderId, hint }) {
     },
   });
   if (chosen) text.forget();
+  text.close();
   return chosen;
 }
 
@@ -148,11 +176,12 @@ export async function askToCloseDispute(host, { lang, keeping, orderId }) {
     },
   });
   if (chosen) note.forget();
+  note.close();
   return chosen;
 }
 
-/** Resolves to `{reason}`. */
-export function askToRedact(host, { lang, name }) {
+/** Resolves to `{reason}` when `act({reason})` has worked. */
+export function askToRedact(host, { lang, name, act }) {
   const reason = textField({ lang, label: lang.t("redact.reason"), rows: 2, optional: true });
   return ask(host, {
     lang,
@@ -161,6 +190,7 @@ export function askToRedact(host, { lang, name }) {
     fields: [reason.element],
     submit: lang.t("redact.do"),
     danger: true,
+    act,
     read: () => {
       const said = reason.read();
       return said === null ? null : { reason: said };
@@ -172,7 +202,7 @@ export function askToRedact(host, { lang, name }) {
  * Which mails, as the API has it: resolves to what was chosen of each of `mailboxes`, `{mails: {messages, disputes}, locale}`. One that
  * has a `title` (and a `hint`) stands under it; `unchosen` is what stands for no language of choice.
  */
-export async function askPreferences(host, { lang, languages, mailboxes }) {
+export async function askPreferences(host, { lang, languages, mailboxes, act }) {
   const groups = mailboxes.map(({ title, hint, preferences, unchosen = lang.t("mails.language_of_order") }) => {
     const { fields, read } = mailChoices(lang, languages, preferences, unchosen);
     const hinted = hint ? [h("p", { class: "hint" }, hint), ...fields] : fields;
@@ -184,6 +214,7 @@ export async function askPreferences(host, { lang, languages, mailboxes }) {
     hint: lang.t("mails.hint"),
     fields: groups.flatMap((group) => group.element),
     submit: lang.t("save"),
+    act,
     read: () => groups.map((group) => group.read()),
   });
 }

@@ -1,5 +1,7 @@
 // One language: its words, plurals, dates and money. Each reader has one; two widgets on a page may speak different ones.
 
+import { inBrowser } from "./web_storage.js";
+
 /** Each by its own name, in the order in which they are offered: the languages that the mails speak too. */
 export const LANGUAGES = { en: "English", de: "Deutsch", es: "Español", fr: "Français", it: "Italiano", nl: "Nederlands" };
 const CHOSEN = "parley:language";
@@ -9,25 +11,26 @@ const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/;
 const DIRECTION_MARKS = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 
 /** The language that was chosen or that the browser prefers; English where we speak none of them. */
-export function preferred(wanted = remembered()) {
-  const asked = [wanted, ...(navigator.languages ?? [])].filter(Boolean);
-  return asked.map((tag) => tag.toLowerCase().split("-")[0]).find((tag) => tag in LANGUAGES) ?? "en";
-}
-
-function remembered() {
-  try {
-    return localStorage.getItem(CHOSEN);
-  } catch {
-    return null;
-  }
+export function preferred(wanted = inBrowser.getItem(CHOSEN)) {
+  const asked = [wanted, ...ofBrowser()].filter(Boolean);
+  return asked.map(primary).find((tag) => Object.hasOwn(LANGUAGES, tag)) ?? "en";
 }
 
 export function remember(tag) {
-  try {
-    localStorage.setItem(CHOSEN, tag);
-  } catch {
-    // Then the choice lasts as long as the page.
-  }
+  inBrowser.setItem(CHOSEN, tag);
+}
+
+/**
+ * The browser's languages. Not all of them say BCP 47 tags: some pass on what the system calls its locale (`en-US@posix`, `en_GB.UTF-8`,
+ * `C`), or say nothing.
+ */
+function ofBrowser() {
+  const said = navigator.languages?.length ? navigator.languages : [navigator.language];
+  return said.filter(Boolean).map((each) => String(each).split(/[.@]/)[0].replaceAll("_", "-"));
+}
+
+function primary(tag) {
+  return tag.toLowerCase().split(/[-_.@]/)[0];
 }
 
 /** Loads a language's words. */
@@ -44,7 +47,27 @@ function isolated(text) {
 
 /** The regional variant the browser is set to, so that an English speaker in London sees pounds and days as they do there. */
 function regional(tag) {
-  return (navigator.languages ?? []).find((each) => each.toLowerCase().split("-")[0] === tag) ?? tag;
+  return ofBrowser().find((each) => primary(each) === tag && isTag(each)) ?? tag;
+}
+
+function isTag(each) {
+  try {
+    return Intl.getCanonicalLocales(each).length === 1;
+  } catch {
+    return false;
+  }
+}
+
+/** The first of these locales' formats that the browser can make: one may know the language and not its region. */
+function made(kind, locales, options) {
+  for (const locale of locales.slice(0, -1)) {
+    try {
+      return new kind(locale, options);
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+    }
+  }
+  return new kind(locales.at(-1), options);
 }
 
 export class Language {
@@ -60,7 +83,7 @@ export class Language {
   /** Formats are slow to make: each is made when it is first needed. */
   #format(kind, options = {}) {
     const name = kind.name + JSON.stringify(options);
-    if (!this.#formats.has(name)) this.#formats.set(name, new kind(this.#locale, options));
+    if (!this.#formats.has(name)) this.#formats.set(name, made(kind, [this.#locale, this.tag, "en"], options));
     return this.#formats.get(name);
   }
 
@@ -78,8 +101,13 @@ export class Language {
   t(key, values = {}) {
     const entry = this.words[key];
     if (entry === undefined) throw new Error(`there are no words for ${key}`);
-    const text = typeof entry === "string" ? entry : (entry[this.#format(Intl.PluralRules).select(values.n)] ?? entry.other);
+    const text = typeof entry === "string" ? entry : (entry[this.#plural(values.n)] ?? entry.other);
     return text.replace(/\{(\w+)\}/g, (_, name) => this.#shown(values[name]));
+  }
+
+  #plural(n) {
+    if (!Intl.PluralRules) return n === 1 ? "one" : "other";
+    return this.#format(Intl.PluralRules).select(n);
   }
 
   #shown(value) {
@@ -97,7 +125,12 @@ export class Language {
 
   /** With every digit that the shop has said, as in the mails: a price may be a part of a cent. */
   money(amount, currency) {
-    const usual = this.#format(Intl.NumberFormat, { style: "currency", currency });
+    let usual;
+    try {
+      usual = this.#format(Intl.NumberFormat, { style: "currency", currency });
+    } catch {
+      return `${amount} ${currency}`;
+    }
     const said = String(amount).split(".")[1]?.replace(/0+$/, "").length ?? 0;
     if (said <= usual.resolvedOptions().maximumFractionDigits) return usual.format(amount);
     return this.#format(Intl.NumberFormat, { style: "currency", currency, maximumFractionDigits: said }).format(amount);
@@ -119,7 +152,7 @@ export class Language {
   day(moment) {
     const date = new Date(moment);
     const ago = Math.round((midnight(new Date()) - midnight(date)) / DAY_MS);
-    if (ago === 0 || ago === 1) return capital(this.#format(Intl.RelativeTimeFormat, { numeric: "auto" }).format(-ago, "day"));
+    if ((ago === 0 || ago === 1) && Intl.RelativeTimeFormat) return capital(this.#format(Intl.RelativeTimeFormat, { numeric: "auto" }).format(-ago, "day"));
     return isThisYear(date) ? this.#date(date, { weekday: "long", day: "numeric", month: "long" }) : this.date(date);
   }
 

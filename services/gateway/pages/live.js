@@ -1,19 +1,26 @@
 // Live events: one connection for all tabs of a person. It resumes where it stopped, and says how it is doing.
 
+import { channel, locksWork } from "./tabs.js";
+
 const SILENCE_MS = 45_000;
+const FIRST_WORD_MS = 10_000;
+const POLL_EVERY_MS = 10_000;
 const LONGEST_PAUSE_MS = 30_000;
 const LEADER_ANSWERS_MS = 2_000;
 const MOST_STANDSTILLS = 3;
 
 /**
  * Listeners get `{kind, data}`. Kinds are the server's (`message.posted`, `dispute.opened`, `dispute.closed`, `message.redacted`,
- * `thread.read`) and `state` (see `state`), `joined` (from now on nothing is missed: catch up once) and `resync` (read everything anew).
+ * `thread.read`) and `state` (see `state`), `joined` (from now on nothing is missed) and `resync`: after either, what was read before may
+ * be out of date, texts that were removed too, and is read anew.
+ *
+ * Where no events come though the server answers (a proxy holds them back), it polls: `resync` every ten seconds, until events come.
  *
  * Browsers allow six connections to an HTTP/1.1 server, over all tabs. So one tab leads (it holds a Web Lock) and tells the others over a
  * BroadcastChannel; when it goes, the next takes over and resumes. A leader that does not answer (a suspended tab) loses the lock.
  */
 export class Live {
-  /** `connecting`, `live`, `away` (trying again), `signed-out`. */
+  /** `connecting`, `live`, `polling` (the server answers, but no events come), `away` (nothing answers; trying again), `signed-out`. */
   state = "connecting";
 
   #api;
@@ -25,6 +32,7 @@ export class Live {
   #lastId = null;
   #wake = () => {};
   #leaderTimer = null;
+  #pollTimer = null;
 
   constructor(api, callerKey) {
     this.#api = api;
@@ -37,13 +45,21 @@ export class Live {
     return () => this.#listeners.delete(listener);
   }
 
-  start() {
-    addEventListener("online", this.#onOnline, { signal: this.#stop.signal });
-    addEventListener("offline", this.#onOffline, { signal: this.#stop.signal });
-    if (!("locks" in navigator) || !("BroadcastChannel" in globalThis)) return void this.#lead(this.#stop.signal);
-    this.#channel = new BroadcastChannel(this.#name);
-    this.#channel.onmessage = ({ data }) => this.#onOtherTab(data);
-    document.addEventListener("visibilitychange", this.#onVisible, { signal: this.#stop.signal });
+  async start() {
+    const { signal } = this.#stop;
+    addEventListener("online", this.#onOnline, { signal });
+    addEventListener("offline", this.#onOffline, { signal });
+    addEventListener("pageshow", this.#onShown, { signal });
+    document.addEventListener("visibilitychange", this.#onVisible, { signal });
+    if (await locksWork()) this.#channel = signal.aborted ? null : channel(this.#name);
+    if (signal.aborted) return;
+    if (this.#channel !== null) this.#channel.onmessage = ({ data }) => this.#onOtherTab(data);
+    this.#begin();
+  }
+
+  /** Takes part: as the one tab that leads, or as one that waits for it. */
+  #begin() {
+    if (this.#channel === null) return void this.#lead(this.#stop.signal);
     this.#stand();
     this.#askForLeader();
   }
@@ -51,6 +67,7 @@ export class Live {
   stop() {
     this.#stop.abort();
     clearTimeout(this.#leaderTimer);
+    this.#pollNoMore();
     this.#channel?.close();
     this.#listeners.clear();
   }
@@ -63,10 +80,16 @@ export class Live {
 
   #onOnline = () => this.retry();
   #onOffline = () => {
-    if (this.state === "live") this.#become("away");
+    if (this.state !== "signed-out") this.#become("away");
+  };
+  /** Back out of the browser's cache of left pages: what happened meanwhile was told to nobody here. */
+  #onShown = ({ persisted }) => {
+    if (persisted) this.#tell("resync", null);
   };
   #onVisible = () => {
-    if (document.visibilityState === "visible" && !this.#leads) this.#askForLeader();
+    if (document.visibilityState !== "visible") return;
+    if (this.state === "signed-out") this.#wake();
+    else if (!this.#leads && this.#channel !== null) this.#askForLeader();
   };
 
   /** Waits for the lock, leads, and stands again if the lock is stolen. */
@@ -100,8 +123,10 @@ export class Live {
     if (kind === "hello") {
       if (this.#leads) this.#tellOthers({ kind: "here", state: this.state });
     } else if (kind === "retry") {
-      if (this.#leads) this.#wake();
-    } else if (!this.#leads) {
+      if (!this.#leads) return;
+      this.#wake();
+      this.#tellOthers({ kind: "here", state: this.state });
+    } else if (!this.#leads && this.state !== "signed-out") {
       clearTimeout(this.#leaderTimer);
       if (id) this.#lastId = id;
       if (kind === "here") this.#follow(state);
@@ -128,12 +153,13 @@ export class Live {
     if (this.state === state) return;
     this.state = state;
     this.#tell("state", state);
-    if (this.#leads) this.#tellOthers({ kind: "state", data: state });
+    if (this.#leads && state !== "signed-out") this.#tellOthers({ kind: "state", data: state });
   }
 
   /**
    * Listens until the signal ends it, over as many connections as it takes. Where connections end again and again at the same event
-   * (one that cannot be delivered), it starts anew after it, and everything is read again.
+   * (one that cannot be delivered), it starts anew after it, and everything is read again. Without a good token it leads no more, and
+   * begins anew when it is asked to try again.
    */
   async #lead(signal) {
     this.#leads = true;
@@ -142,15 +168,17 @@ export class Live {
     while (!signal.aborted) {
       const resumedAt = this.#lastId;
       let joined = false;
+      this.#pollIn(FIRST_WORD_MS);
       try {
         await this.#listen(signal, () => {
-          joined = true;
           this.#become("live");
+          if (joined) return;
+          joined = true;
           if (resumedAt === null) this.#tellAll(standstills > 0 ? "resync" : "joined", null);
         });
       } catch (error) {
         if (error.isSignedOut) {
-          this.#become("signed-out");
+          this.#signedOut();
           break;
         }
       }
@@ -158,10 +186,54 @@ export class Live {
       failures = this.#lastId === resumedAt ? failures + 1 : 1;
       standstills = joined && this.#lastId === resumedAt ? standstills + 1 : 0;
       if (standstills === MOST_STANDSTILLS) this.#lastId = null;
-      this.#become("away");
+      if (this.state === "live") this.#become("connecting");
+      if (!joined && this.state !== "polling") this.#pollIn(0);
       await this.#pause(failures, signal);
     }
     this.#leads = false;
+    this.#pollNoMore();
+  }
+
+  #signedOut() {
+    this.#become("signed-out");
+    this.#wake = () => {
+      this.#wake = () => {};
+      this.state = "connecting";
+      this.#begin();
+    };
+  }
+
+  /** Sees in so many ms whether the server answers, unless events come before, and then every now and then. */
+  #pollIn(ms) {
+    const due = Date.now() + ms;
+    if (this.state === "live" || due >= this.#pollDue) return;
+    clearTimeout(this.#pollTimer);
+    this.#pollDue = due;
+    this.#pollTimer = setTimeout(() => this.#poll(), ms);
+  }
+  #pollDue = Infinity;
+
+  #pollNoMore() {
+    clearTimeout(this.#pollTimer);
+    this.#pollDue = Infinity;
+  }
+
+  /** While no events come: says whether the server answers, and has everything read anew where it does. */
+  async #poll() {
+    const isDone = () => !this.#leads || this.#stop.signal.aborted || this.state === "live";
+    let answers = true;
+    if (!isDone())
+      try {
+        await this.#api.get("/v1/me");
+      } catch (error) {
+        if (error.isSignedOut) return this.#become("signed-out");
+        answers = !error.isPassing;
+      }
+    this.#pollNoMore();
+    if (isDone()) return undefined;
+    this.#become(answers ? "polling" : "away");
+    if (answers) this.#tellAll("resync", null);
+    return this.#pollIn(POLL_EVERY_MS);
   }
 
   #pause(failures, signal) {
@@ -174,19 +246,19 @@ export class Live {
   }
 
   /** One connection, to its end. A silence longer than three heartbeats ends it too. */
-  async #listen(signal, onJoined) {
+  async #listen(signal, onWord) {
     const silence = new AbortController();
     let watch = setTimeout(() => silence.abort(), SILENCE_MS);
     try {
       const answer = await this.#api.stream(this.#lastId, AbortSignal.any([signal, silence.signal]));
       const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
       let rest = "";
-      for (let joined = false; ; joined = true) {
+      for (;;) {
         const { value, done } = await reader.read();
         if (done) return;
         clearTimeout(watch);
         watch = setTimeout(() => silence.abort(), SILENCE_MS);
-        if (!joined) onJoined();
+        onWord();
         const blocks = (rest + value).split("\n\n");
         rest = blocks.pop();
         for (const block of blocks) this.#take(block);

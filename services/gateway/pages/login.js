@@ -3,11 +3,13 @@
 import { load, preferred } from "./language.js";
 import { fill, h } from "./dom.js";
 import { StoredToken, fragment } from "./tokens.js";
+import { inTab } from "./web_storage.js";
 
 const { root: ROOT = "/pages/" } = document.documentElement.dataset;
 
 function enter(token) {
   StoredToken.keep(token);
+  if (!inTab.lasts) return show(lang.t("login.unkept"));
   location.replace(ROOT);
 }
 

@@ -1,6 +1,7 @@
 // What a person has written and the server has not stored yet: kept in the browser and sent, under one key each, until there is an answer.
 
-import { newKey, orderPath } from "./api.js";
+import { Unreachable, newKey, orderPath } from "./api.js";
+import { alone } from "./tabs.js";
 
 const LONGEST_PAUSE_MS = 30_000;
 const FIRST_PAUSE_MS = 500;
@@ -8,24 +9,28 @@ const FIRST_LOOK_MS = 700;
 const LONGEST_LOOK_MS = 15_000;
 
 /**
- * An item is `{key, kind, path, body, ifMatch, seen, state, commandId, problem, at}`; kind is `post`, `open` or `close` (a dispute).
+ * An item is `{n, key, orderId, kind, path, body, ifMatch, seen, state, commandId, problem, at}`; kind is `post`, `open` or `close` (a
+ * dispute). `n` is its place among all tabs' items, and missing in one that the browser could not keep.
  *
  * `waiting`  not answered yet; tried again under the same key, over reloads of the page too
  * `accepted` answered with 202: RabbitMQ has it for certain; becomes stored with its event or when its command says so
  * `refused`  with the server's problem; the person decides
  *
- * What is stored leaves the outbox. An order's items are sent one after another, and a post names the one before it (`after`), so that
- * they are stored in the order in which they were written. Two tabs may both send an item: it is the same write.
+ * What is stored leaves the outbox. An order's items are sent one after another, by one tab at a time, and a post names the one before it
+ * (`after`), so that they are stored in the order in which they were written. Where the browser has no locks two tabs may both send an
+ * item: it is the same write.
  */
 export class Outbox {
   #api;
   #keeping;
   #listeners = new Set();
-  #sending = new Set();
+  #known = new Map();
+  #adding = new Map();
+  #sending = new Map();
   #following = new Set();
   #stop = new AbortController();
   #wakes = new Map();
-  #troubled = new Set();
+  #troubles = new Map();
 
   constructor(api, keeping) {
     this.#api = api;
@@ -33,11 +38,11 @@ export class Outbox {
   }
 
   /** Goes on with what an earlier page left behind. */
-  start() {
+  async start() {
     const { signal } = this.#stop;
-    this.#keeping.onOtherTab((name) => name.startsWith("outbox:") && this.#onOtherTab(name.slice(7)), signal);
+    this.#keeping.on(({ outbox }) => outbox !== undefined && this.#lookAgain(outbox), signal);
     addEventListener("online", () => this.retry(), { signal });
-    for (const name of this.#keeping.names()) if (name.startsWith("outbox:")) this.#resume(name.slice(7));
+    for (const orderId of await this.#keeping.orders()) this.#lookAgain(orderId);
   }
 
   stop() {
@@ -51,17 +56,21 @@ export class Outbox {
     return () => this.#listeners.delete(listener);
   }
 
+  /** As far as this tab knows; what another tab changes comes with a call of the listeners. */
   items(orderId) {
-    return this.#keeping.read(`outbox:${orderId}`)?.items ?? [];
+    const known = this.#known.get(orderId) ?? [];
+    const keys = new Set(known.map((item) => item.key));
+    return [...known, ...[...this.#adding.values()].filter((item) => item.orderId === orderId && !keys.has(item.key))];
   }
 
-  /** Whether an order's items meet a network or a server that is away. */
-  isTroubled(orderId) {
-    return this.#troubled.has(orderId);
+  /** What keeps an order's items from being sent: `unreachable`, `signed-out`, `busy` (the server is there and takes nothing now), or null. */
+  trouble(orderId) {
+    return this.#troubles.get(orderId) ?? null;
   }
 
-  post(orderId, text, seen) {
-    this.#add(orderId, { kind: "post", path: orderPath(orderId, "/messages"), body: { text }, seen });
+  /** `draft` is what `Draft.taken()` gives: it goes when the item is there. */
+  post(orderId, text, seen, draft = null) {
+    this.#add(orderId, { kind: "post", path: orderPath(orderId, "/messages"), body: { text }, seen }, draft);
   }
 
   openDispute(orderId, body, ifMatch, seen) {
@@ -73,17 +82,17 @@ export class Outbox {
   }
 
   /** Sends a refused item again, as a new write: the old one's answer stands for ever. */
-  again(orderId, key, changes = {}) {
-    const item = this.items(orderId).find((each) => each.key === key);
+  async again(orderId, key, changes = {}) {
+    const item = this.#find(orderId, key);
     if (!item) return;
-    this.remove(orderId, key);
     const { kind, path, body, ifMatch, seen } = item;
     const { after: _, ...said } = body;
-    this.#add(orderId, { kind, path, body: said, ifMatch, seen, ...changes });
+    await this.#add(orderId, { kind, path, body: said, ifMatch, seen, ...changes });
+    await this.remove(orderId, key);
   }
 
   remove(orderId, key) {
-    this.#write(orderId, ({ items, last }) => ({ items: items.filter((item) => item.key !== key), last }));
+    return this.#change(orderId, ({ items }) => ({ remove: items.filter((item) => item.key === key) }));
   }
 
   /** Tries at once what is waiting for another try. */
@@ -94,36 +103,46 @@ export class Outbox {
   /** An entry has come in; if it is one of ours, it is stored. */
   noticed(orderId, message) {
     const item = this.items(orderId).find((each) => each.commandId === message.id);
-    if (item) this.#stored(orderId, item, null);
+    if (item) this.#quietly(this.#stored(orderId, item, null));
   }
 
-  #add(orderId, item) {
-    const whole = { key: newKey(), state: "waiting", at: new Date().toISOString(), ...item };
-    this.#write(orderId, ({ items, last }) => ({ items: [...items, whole], last }));
-    this.#send(orderId);
+  #find(orderId, key) {
+    return this.items(orderId).find((each) => each.key === key);
   }
 
-  /** Another tab has written or sent something; should it be closed before it has an answer, this one goes on. */
-  #onOtherTab(orderId) {
+  async #add(orderId, item, draft) {
+    const whole = { key: newKey(), orderId, state: "waiting", at: new Date().toISOString(), ...item };
+    const kept = this.#keeping.add(whole, draft);
+    this.#adding.set(whole.key, whole);
     this.#tell(orderId);
-    this.#resume(orderId);
+    await kept;
+    await this.#lookAgain(orderId);
+    this.#adding.delete(whole.key);
   }
 
-  #resume(orderId) {
-    for (const item of this.items(orderId)) if (item.state === "accepted") this.#follow(orderId, item.key);
-    this.#send(orderId);
+  /** Another page may have written or sent something; should it be closed before it has an answer, this one goes on. */
+  async #lookAgain(orderId) {
+    const { items } = await this.#keeping.read(orderId);
+    this.#know(orderId, items);
+    for (const item of items) if (item.state === "accepted") this.#follow(orderId, item.key);
+    if (items.some(isWaiting)) this.#send(orderId);
   }
 
-  #write(orderId, change) {
-    const kept = this.#keeping.read(`outbox:${orderId}`) ?? { items: [], last: null };
-    const changed = change(kept);
-    this.#keeping.write(`outbox:${orderId}`, changed.items.length === 0 && !changed.last ? null : changed);
+  #know(orderId, items) {
+    this.#known.set(orderId, items);
     this.#tell(orderId);
   }
 
-  #update(orderId, key, changes) {
-    this.#write(orderId, ({ items, last }) => ({
-      items: items.map((item) => (item.key === key ? { ...item, ...changes } : item)),
+  /** Changes what is kept and shows it; rejects where the browser fails to write. */
+  async #change(orderId, decide) {
+    const { items } = await this.#keeping.change(orderId, decide);
+    this.#know(orderId, items);
+    return items;
+  }
+
+  #update(orderId, key, changes, last = undefined) {
+    return this.#change(orderId, ({ items }) => ({
+      put: items.filter((item) => item.key === key).map((item) => ({ ...item, ...changes })),
       last,
     }));
   }
@@ -132,82 +151,78 @@ export class Outbox {
     for (const listener of [...this.#listeners]) listener(orderId, stored);
   }
 
-  /** Sends what waits, in order; one tab at a time where the browser can say so. */
+  /** Sends what waits, in order; one tab at a time where the browser can say so. Asked while it is at it, it looks once more. */
   async #send(orderId) {
-    if (this.#sending.has(orderId)) return;
-    this.#sending.add(orderId);
-    try {
+    if (this.#sending.has(orderId)) return void this.#sending.set(orderId, true);
+    do {
+      this.#sending.set(orderId, false);
       await alone(`parley:outbox:${orderId}:${this.#api.base}`, this.#stop.signal, () => this.#sendAll(orderId));
-    } finally {
-      this.#sending.delete(orderId);
-    }
+    } while (this.#sending.get(orderId) && !this.#stop.signal.aborted);
+    this.#sending.delete(orderId);
   }
 
   async #sendAll(orderId) {
     let failures = 0;
-    for (;;) {
-      const item = this.items(orderId).find((each) => each.state === "waiting");
-      if (!item || this.#stop.signal.aborted) return;
-      const retryAfterMs = await this.#try(orderId, item);
-      if (retryAfterMs === null) {
+    while (!this.#stop.signal.aborted) {
+      try {
+        const item = await this.#next(orderId);
+        if (!item) return;
+        await this.#try(orderId, item);
         failures = 0;
-        this.#setTroubled(orderId, false);
-      } else {
+        this.#setTrouble(orderId, null);
+      } catch (error) {
+        if (!error.isPassing && !error.isSignedOut && !(error instanceof DOMException)) reportError(error);
         failures += 1;
-        this.#setTroubled(orderId, true);
-        await this.#pause(orderId, Math.max(retryAfterMs, Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** failures)));
+        this.#setTrouble(orderId, troubleOf(error));
+        const pauseMs = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** failures);
+        await this.#pause(orderId, Math.max((error.retryAfterS ?? 0) * 1000, pauseMs));
       }
     }
   }
 
-  #setTroubled(orderId, is) {
-    if (this.#troubled.has(orderId) === is) return;
-    if (is) this.#troubled.add(orderId);
-    else this.#troubled.delete(orderId);
+  #setTrouble(orderId, trouble) {
+    if (this.trouble(orderId) === trouble) return;
+    if (trouble === null) this.#troubles.delete(orderId);
+    else this.#troubles.set(orderId, trouble);
     this.#tell(orderId);
   }
 
-  /** One try. Returns null when there is an answer, else how long to wait before the next, in ms. */
-  async #try(orderId, waiting) {
-    const item = this.#placed(orderId, waiting);
-    try {
-      const { status, body } = await this.#api.write("POST", item.path, item.body, { key: item.key, ifMatch: item.ifMatch });
-      if (status === 202) {
-        this.#write(orderId, ({ items, last }) => ({
-          items: items.map((each) => (each.key === item.key ? { ...each, state: "accepted", commandId: body.command_id } : each)),
-          last: item.kind === "post" ? body.command_id : last,
-        }));
-        this.#follow(orderId, item.key);
-      } else {
-        this.#stored(orderId, item, body);
-      }
-      return null;
-    } catch (error) {
-      if (error.isPassing || error.isSignedOut) return (error.retryAfterS ?? 0) * 1000;
-      this.#refused(orderId, item.key, error);
-      return null;
-    }
+  /** The first that waits, with the id of its author's previous post, fixed before its first try: a repetition must be the same request. */
+  async #next(orderId) {
+    const items = await this.#change(orderId, ({ items: kept, last }) => {
+      const item = kept.find(isWaiting);
+      if (!item || item.kind !== "post" || item.placed) return {};
+      return { put: [{ ...item, body: last ? { ...item.body, after: last } : item.body, placed: true }] };
+    });
+    return items.find(isWaiting);
   }
 
-  /** The item with the id of its author's previous post, fixed before its first try: a repetition must be the same request. */
-  #placed(orderId, item) {
-    const { last } = this.#keeping.read(`outbox:${orderId}`);
-    if (item.kind !== "post" || !last || item.placed) return item;
-    const placed = { ...item, body: { ...item.body, after: last }, placed: true };
-    this.#update(orderId, item.key, placed);
-    return placed;
+  /** One try. Returns when there is an answer, and throws where there is none yet. */
+  async #try(orderId, item) {
+    const isPost = item.kind === "post";
+    let answer;
+    try {
+      answer = await this.#api.write("POST", item.path, item.body, { key: item.key, ifMatch: item.ifMatch });
+    } catch (error) {
+      if (error.isPassing || error.isSignedOut) throw error;
+      return void (await this.#refused(orderId, item.key, error));
+    }
+    const { status, body } = answer;
+    if (status !== 202) return void (await this.#stored(orderId, item, body, isPost ? body.id : undefined));
+    const { command_id: commandId } = body;
+    await this.#update(orderId, item.key, { state: "accepted", commandId }, isPost ? commandId : undefined);
+    this.#follow(orderId, item.key);
   }
 
   #refused(orderId, key, error) {
-    this.#update(orderId, key, { state: "refused", problem: { code: error.code ?? "internal", detail: error.message } });
+    const problem = { code: error.code ?? "internal", detail: error.message };
+    return this.#update(orderId, key, { state: "refused", problem });
   }
 
-  #stored(orderId, item, result) {
-    const kept = this.items(orderId).some((each) => each.key === item.key);
-    const id = item.kind === "post" ? (result?.id ?? item.commandId) : null;
-    if (result !== null || kept) this.#tell(orderId, { item, result });
-    if (kept)
-      this.#write(orderId, ({ items, last }) => ({ items: items.filter((each) => each.key !== item.key), last: id ?? last }));
+  /** It is stored: said once, and it leaves the outbox. `last` is its id where the next post must name it. */
+  async #stored(orderId, item, result, last = undefined) {
+    if (result !== null || this.#find(orderId, item.key)) this.#tell(orderId, { item, result });
+    await this.#change(orderId, ({ items }) => ({ remove: items.filter((each) => each.key === item.key), last }));
   }
 
   /** Asks what became of an accepted item, more and more rarely, until it is known. */
@@ -216,7 +231,7 @@ export class Outbox {
     this.#following.add(key);
     for (let pauseMs = FIRST_LOOK_MS; !this.#stop.signal.aborted; pauseMs = Math.min(LONGEST_LOOK_MS, pauseMs * 2)) {
       await this.#pause(key, pauseMs);
-      const item = this.items(orderId).find((each) => each.key === key);
+      const item = this.#find(orderId, key);
       if (!item || (await this.#isSettled(orderId, item))) break;
     }
     this.#following.delete(key);
@@ -226,14 +241,22 @@ export class Outbox {
     try {
       const outcome = await this.#api.get(`/v1/commands/${item.commandId}`);
       if (outcome.state === "accepted") return false;
-      if (outcome.state === "done") this.#stored(orderId, item, outcome.result ?? null);
+      if (outcome.state === "done") await this.#stored(orderId, item, outcome.result ?? null);
       else if (outcome.state === "rejected")
-        this.#refused(orderId, item.key, { code: outcome.problem?.type.split(":").pop(), message: outcome.problem?.detail });
-      else this.#refused(orderId, item.key, { code: "parked" });
+        await this.#refused(orderId, item.key, {
+          code: outcome.problem?.type.split(":").pop(),
+          message: outcome.problem?.detail,
+        });
+      else await this.#refused(orderId, item.key, { code: "parked" });
       return true;
     } catch {
       return false;
     }
+  }
+
+  /** What another look will bring anyway. */
+  #quietly(work) {
+    work.catch(() => {});
   }
 
   #pause(name, ms) {
@@ -249,11 +272,11 @@ export class Outbox {
   }
 }
 
-async function alone(name, signal, work) {
-  if (!("locks" in navigator)) return work();
-  try {
-    return await navigator.locks.request(name, { signal }, work);
-  } catch (error) {
-    if (!signal.aborted) throw error;
-  }
+function isWaiting(item) {
+  return item.state === "waiting";
+}
+
+function troubleOf(error) {
+  if (error.isSignedOut) return "signed-out";
+  return error instanceof Unreachable ? "unreachable" : "busy";
 }

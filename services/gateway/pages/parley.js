@@ -27,7 +27,8 @@ class ParleyThread extends HTMLElement {
 
   constructor() {
     super();
-    this.#style.addEventListener("load", () => (this.#frame.hidden = false));
+    // Without its style it is no beauty, and still better than nothing.
+    for (const event of ["load", "error"]) this.#style.addEventListener(event, () => (this.#frame.hidden = false));
     this.#root.append(this.#style, this.#frame);
   }
 
@@ -55,8 +56,13 @@ class ParleyThread extends HTMLElement {
     const number = this.#number;
     const order = this.getAttribute("order");
     const tokenUrl = this.getAttribute("token-url");
-    if (!order || !tokenUrl) return;
-    const lang = await load(preferred(this.getAttribute("lang") || document.documentElement.lang));
+    if (!order || !tokenUrl) return console.warn("<parley-thread> shows nothing without the attributes order and token-url");
+    let lang;
+    try {
+      lang = await load(preferred(this.getAttribute("lang") || document.documentElement.lang));
+    } catch {
+      return this.#sayPlainly();
+    }
     this.#frame.lang = lang.tag;
     try {
       const base = this.getAttribute("api")?.replace(/\/+$/, "") || HERE;
@@ -69,9 +75,15 @@ class ParleyThread extends HTMLElement {
       session.begin();
       await opened;
     } catch (error) {
-      if (!(error instanceof SignedOut || error instanceof TypeError)) throw error;
       if (number === this.#number) this.#showWhy(lang, error instanceof SignedOut ? "signed_out" : "failed");
+      if (!(error instanceof SignedOut || error instanceof TypeError)) throw error;
     }
+  }
+
+  /** Where not even the words have come. */
+  #sayPlainly() {
+    const again = h("button", { type: "button", class: "button", on: { click: () => this.#start() } }, "Try again");
+    fill(this.#frame, h("div", { class: "middle" }, h("p", {}, "The messages could not be loaded."), again));
   }
 
   #showWhy(lang, why) {

@@ -4,6 +4,7 @@ import { load, preferred } from "./language.js";
 import { signIn } from "./session.js";
 import { firstQuestions } from "./thread.js";
 import { FetchedToken, GuestToken, SignedOut, StoredToken, fragment } from "./tokens.js";
+import { inTab } from "./web_storage.js";
 
 export const { root: ROOT = "/pages/" } = document.documentElement.dataset;
 const { tokenUrl: TOKEN_URL = "" } = document.documentElement.dataset;
@@ -28,9 +29,11 @@ async function start() {
 async function session() {
   const tokens = tokenSource();
   if (tokens === null) throw new SignedOut("nobody is signed in");
-  const session = await signIn({ base: location.origin, tokens });
-  const orderId = session.caller.orderId ?? where()[1];
-  if (orderId) for (const path of firstQuestions(orderId)) session.api.askAhead(path);
+  const asks = (caller) => {
+    const orderId = caller.orderId ?? where()[1];
+    return orderId ? firstQuestions(orderId) : [];
+  };
+  const session = await signIn({ base: location.origin, tokens, asks });
   session.begin();
   return session;
 }
@@ -40,7 +43,8 @@ function tokenSource() {
   if (TOKEN_URL) return new FetchedToken(TOKEN_URL);
   const link = guestLink();
   if (link !== null) {
-    history.replaceState(null, "", location.pathname + location.search);
+    // A browser that keeps nothing would not find it again after a reload.
+    if (inTab.lasts) history.replaceState(null, "", location.pathname + location.search);
     GuestToken.keepLink(link);
   }
   if (GuestToken.isThere) return new GuestToken(location.origin);
@@ -54,4 +58,17 @@ function guestLink() {
   return location.pathname.startsWith(`${ROOT}guest/`) && given !== "" ? given : null;
 }
 
-start();
+/** Where not even the words have come: in English, and with nothing else that would have to be loaded. */
+function sayPlainly() {
+  const text = document.createElement("p");
+  text.textContent = "This page could not be loaded. Perhaps there is no connection.";
+  const again = document.createElement("button");
+  again.textContent = "Try again";
+  again.addEventListener("click", () => location.reload());
+  document.body.replaceChildren(text, again);
+}
+
+start().catch((error) => {
+  if (document.querySelector("main") === null) sayPlainly();
+  throw error;
+});

@@ -11,8 +11,9 @@ export function firstQuestions(orderId) {
 }
 
 export class Thread {
-  /** `loading`, `ready`, `missing` (unknown, or another person's: the two look alike), `failed`. */
+  /** `loading`, `ready`, `missing` (unknown, or another person's: the two look alike), `failed` (see `problem`). */
   state = "loading";
+  problem = null;
   /** The order with its thread's summary and what the caller may do (OrderView). */
   view = null;
   /** The entries that were read, ascending and without a gap. */
@@ -21,7 +22,8 @@ export class Thread {
   hasOlder = false;
 
   #api;
-  #loading = null;
+  #reading = null;
+  #redacted = new Set();
 
   constructor(api, orderId) {
     this.#api = api;
@@ -49,11 +51,12 @@ export class Thread {
     try {
       const [view, page] = await Promise.all(firstQuestions(this.orderId).map((path) => this.#api.get(path)));
       this.view = view;
-      this.messages = page.items;
+      this.messages = this.#asTheyAre(page.items);
       this.firstNewSeq = page.first_new_seq;
       this.hasOlder = page.next !== null;
       this.state = "ready";
     } catch (error) {
+      this.problem = error;
       if (this.state !== "ready") this.state = error.status === 404 || error.status === 422 ? "missing" : "failed";
       if (!error.isPassing && !error.status) throw error;
     }
@@ -64,35 +67,51 @@ export class Thread {
     if (!this.hasOlder || before === undefined) return;
     const page = await this.#api.get(orderPath(this.orderId, `/messages?before_seq=${before}&limit=${PAGE}`));
     if (this.messages[0]?.seq !== before) return;
-    this.messages = [...page.items, ...this.messages];
+    this.messages = [...this.#asTheyAre(page.items), ...this.messages];
     this.hasOlder = page.next !== null;
   }
 
   /** Reads what is newer than the newest known entry, and the order. May be called at any time. */
   catchUp() {
-    this.#loading ??= this.#caughtUp().finally(() => (this.#loading = null));
-    return this.#loading;
+    return this.#read(() => this.lastSeq);
   }
 
-  async #caughtUp() {
-    if (this.state !== "ready") return this.load();
+  /** Reads all that is known anew, and what is newer: texts that were removed meanwhile go. May be called at any time. */
+  async readAgain() {
+    while (this.#reading !== null) await this.#reading.catch(() => {});
+    return this.#read(() => Math.max(0, (this.messages[0]?.seq ?? 1) - 1));
+  }
+
+  #read(after) {
+    this.#reading ??= (this.state === "ready" ? this.#readAfter(after()) : this.load()).finally(() => (this.#reading = null));
+    return this.#reading;
+  }
+
+  async #readAfter(seq) {
     const known = this.lastSeq;
-    for (let next = orderPath(this.orderId, `/messages?after_seq=${this.lastSeq}&limit=${CATCH_UP_PAGE}`); next !== null;) {
+    for (let next = orderPath(this.orderId, `/messages?after_seq=${seq}&limit=${CATCH_UP_PAGE}`); next !== null;) {
       const page = await this.#api.get(next);
-      for (const message of page.items) this.#add(message);
+      const found = new Map(this.#asTheyAre(page.items).map((message) => [message.id, message]));
+      this.messages = this.messages.map((message) => found.get(message.id) ?? message);
+      for (const message of found.values()) this.#add(message);
       this.firstNewSeq ??= page.first_new_seq;
       next = page.next;
     }
     if (this.lastSeq > known) await this.refresh();
   }
 
+  /** An answer may be older than an event that came before it: what was removed stays removed. */
+  #asTheyAre(messages) {
+    return messages.map((message) => (this.#redacted.has(message.id) ? redacted(message) : message));
+  }
+
   async refresh() {
     this.view = await this.#api.get(orderPath(this.orderId));
   }
 
-  /** Takes an entry that came in. Returns false where entries before it are missing: then it is time to catch up. */
+  /** Takes an entry that came in. Returns false where entries before it are missing, or are being read: then it is time to catch up. */
   take(message, summary = null) {
-    if (this.state !== "ready") return true;
+    if (this.state !== "ready") return this.state !== "loading";
     if (message.seq > this.lastSeq + 1) return false;
     if (!this.#add(message)) return true;
     if (summary)
@@ -112,8 +131,11 @@ export class Thread {
   }
 
   redact(messageId) {
-    this.messages = this.messages.map((message) =>
-      message.id === messageId ? { ...message, text: null, redacted: true } : message,
-    );
+    this.#redacted.add(messageId);
+    this.messages = this.#asTheyAre(this.messages);
   }
+}
+
+function redacted(message) {
+  return { ...message, text: null, redacted: true };
 }

@@ -30,14 +30,31 @@ export class ThreadList {
     const { lang } = session;
     const rows = h("ol", { class: "rows", "aria-label": label });
     const state = h("div", { class: "middle" });
+    const stale = h("div", { class: "stale", role: "status", hidden: true });
     const more = h(
       "button",
       { type: "button", class: "button more", hidden: true, on: { click: () => this.#loadMore() } },
       lang.t("more"),
     );
-    this.#parts = { rows, state, more };
-    this.element = h("div", { class: "list" }, rows, state, more);
-    this.#end = session.live.on(({ kind }) => kind !== "state" && this.#path !== null && this.#refreshSoon());
+    this.#parts = { rows, state, more, stale };
+    this.element = h("div", { class: "list" }, rows, state, stale, more);
+    this.#end = session.live.on((event) => this.#onLive(event));
+  }
+
+  #onLive({ kind, data }) {
+    if (kind === "state" || this.#path === null) return;
+    if (kind === "message.redacted") this.#redact(data);
+    this.#refreshSoon();
+  }
+
+  /** A text that was removed is shown in no row any more, however far down that is. */
+  #redact({ order_id: orderId, seq }) {
+    const isIt = ({ order, thread }) => order.order_id === orderId && thread.last?.seq === seq;
+    if (!this.#items.some(isIt)) return;
+    this.#items = this.#items.map((item) =>
+      isIt(item) ? { ...item, thread: { ...item.thread, last: { ...item.thread.last, excerpt: null } } } : item,
+    );
+    this.render();
   }
 
   get items() {
@@ -56,6 +73,7 @@ export class ThreadList {
     this.#state = "loading";
     this.#items = [];
     this.#next = null;
+    this.#problem = null;
     this.#shows += 1;
     this.#asking = Promise.resolve();
     this.render();
@@ -117,6 +135,7 @@ export class ThreadList {
       if (shows !== this.#shows) return;
       take(page);
       this.#state = "ready";
+      this.#problem = null;
     } catch (error) {
       if (shows !== this.#shows) return;
       if (!error.status && !error.isPassing) throw error;
@@ -127,7 +146,7 @@ export class ThreadList {
   }
 
   render() {
-    const { rows, state, more } = this.#parts;
+    const { rows, state, more, stale } = this.#parts;
     sync(
       rows,
       this.#items.map((item) => ({ key: idOf(item), ...this.#options.row(item) })),
@@ -136,8 +155,20 @@ export class ThreadList {
     more.hidden = this.#next === null;
     state.hidden = this.#items.length > 0;
     if (!state.hidden) fill(state, this.#inPlaceOfRows());
+    stale.hidden = this.#items.length === 0 || this.#problem === null;
+    fill(stale, stale.hidden ? [] : this.#whyStale());
     this.element.setAttribute("aria-busy", String(this.#state === "loading"));
     this.#options.onItems(this.#items);
+  }
+
+  /** What is shown could not be brought up to date, or continued. */
+  #whyStale() {
+    const { lang } = this.#session;
+    const onClick = () => this.#refresh();
+    return [
+      h("p", {}, `${lang.t("failed")} ${reasonOf(lang, this.#problem)}`),
+      h("button", { type: "button", class: "button small", on: { click: onClick } }, lang.t("try_again")),
+    ];
   }
 
   #inPlaceOfRows() {

@@ -1,4 +1,6 @@
-// Where the bearer token comes from. It lives in memory or in sessionStorage and goes into the Authorization header: never into an address.
+// Where the bearer token comes from. It lives in memory or in sessionStorage (where the browser allows that) and goes into the Authorization header: never into an address.
+
+import { inTab } from "./web_storage.js";
 
 const TOKEN = "parley:token";
 const LINK = "parley:guest-link";
@@ -40,21 +42,21 @@ function claimsIn(token) {
 export class StoredToken {
   static keep(token) {
     callerIn(token);
-    sessionStorage.removeItem(LINK);
-    sessionStorage.setItem(TOKEN, token);
+    inTab.removeItem(LINK);
+    inTab.setItem(TOKEN, token);
   }
 
   static get isThere() {
-    return sessionStorage.getItem(TOKEN) !== null;
+    return inTab.getItem(TOKEN) !== null;
   }
 
   static forget() {
-    sessionStorage.removeItem(TOKEN);
-    sessionStorage.removeItem(LINK);
+    inTab.removeItem(TOKEN);
+    inTab.removeItem(LINK);
   }
 
   async current() {
-    const token = sessionStorage.getItem(TOKEN);
+    const token = inTab.getItem(TOKEN);
     if (token === null) throw new SignedOut("nobody is signed in");
     return token;
   }
@@ -68,12 +70,12 @@ export class StoredToken {
 /** A guest's link, exchanged for sessions of an hour, as often as it takes while the link is good. */
 export class GuestToken extends StoredToken {
   static keepLink(link) {
-    sessionStorage.removeItem(TOKEN);
-    sessionStorage.setItem(LINK, link);
+    inTab.removeItem(TOKEN);
+    inTab.setItem(LINK, link);
   }
 
   static get isThere() {
-    return sessionStorage.getItem(LINK) !== null;
+    return inTab.getItem(LINK) !== null;
   }
 
   #base;
@@ -85,14 +87,14 @@ export class GuestToken extends StoredToken {
   }
 
   async current() {
-    const token = sessionStorage.getItem(TOKEN);
+    const token = inTab.getItem(TOKEN);
     if (token !== null) return token;
     this.#exchange ??= this.#exchanged().finally(() => (this.#exchange = null));
     return this.#exchange;
   }
 
   async renew(old) {
-    if (sessionStorage.getItem(TOKEN) === old) sessionStorage.removeItem(TOKEN);
+    if (inTab.getItem(TOKEN) === old) inTab.removeItem(TOKEN);
     return true;
   }
 
@@ -101,12 +103,12 @@ export class GuestToken extends StoredToken {
       method: "POST",
       credentials: "omit",
       headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ token: sessionStorage.getItem(LINK) }),
+      body: JSON.stringify({ token: inTab.getItem(LINK) }),
     });
     if (answer.status === 401 || answer.status === 422) throw new SignedOut("the link is not valid any more");
     if (!answer.ok) throw new TypeError("the link cannot be exchanged now");
     const { access_token: token } = await answer.json();
-    sessionStorage.setItem(TOKEN, token);
+    inTab.setItem(TOKEN, token);
     return token;
   }
 }

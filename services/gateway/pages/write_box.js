@@ -1,6 +1,7 @@
 // The box that messages are written in: counter, draft, and sending by keyboard or button; and the limits on what can be sent.
 
 import { fill, h, icon, spoken } from "./dom.js";
+import { Draft } from "./drafts.js";
 import { SHOWS_NOTHING } from "./invisible.js";
 
 export const TEXT_LIMIT = 10_000;
@@ -34,14 +35,19 @@ export class WriteBox {
   #area;
   #counter;
   #wrong;
+  #unkept;
 
+  /** `onSend(text, draft)` is called with what is to be sent, and with the draft that goes when it is kept. */
   constructor(session, orderId, onSend) {
     this.#session = session;
-    this.#draft = `draft:${orderId}`;
     this.#onSend = onSend;
     this.element = this.#build();
-    this.#area.value = session.keeping.read(this.#draft) ?? "";
+    this.#draft = new Draft(session.keeping, `draft:${orderId}`, this.#area, () => this.#count());
     this.#count();
+  }
+
+  close() {
+    this.#draft.close();
   }
 
   #build() {
@@ -49,6 +55,7 @@ export class WriteBox {
     const id = `parley-write-${(made += 1)}`;
     this.#counter = h("span", { class: "counter", "aria-hidden": "true" });
     this.#wrong = h("p", { class: "wrong", id: `${id}-wrong`, role: "alert" });
+    this.#unkept = h("span", { class: "hint unkept", role: "status", hidden: true });
     this.#area = h("textarea", {
       id,
       rows: 2,
@@ -70,6 +77,7 @@ export class WriteBox {
         "div",
         { class: "write-foot" },
         h("span", { class: "hint keys" }, lang.t(isApple() ? "write.keys_apple" : "write.keys")),
+        this.#unkept,
         this.#counter,
         h("button", { type: "submit", class: "button primary" }, icon("send"), lang.t("send"), spoken(lang.t("send.what"))),
       ),
@@ -80,6 +88,13 @@ export class WriteBox {
     this.element.hidden = !is;
   }
 
+  /** Says so where the browser keeps nothing: what is not sent goes with the page. */
+  showLasting(is) {
+    if (this.#unkept.hidden === is) return;
+    this.#unkept.hidden = is;
+    fill(this.#unkept, is ? "" : this.#session.lang.t("write.unkept"));
+  }
+
   /** Puts a text back into the box, before what is being written. */
   put(text) {
     this.#area.value = this.#area.value.trim() === "" ? text : `${text}\n\n${this.#area.value}`;
@@ -88,7 +103,7 @@ export class WriteBox {
   }
 
   #onInput() {
-    this.#session.keeping.write(this.#draft, this.#area.value);
+    this.#draft.changed();
     this.#count();
   }
 
@@ -116,16 +131,14 @@ export class WriteBox {
   }
 
   #send() {
-    const { lang, keeping } = this.#session;
+    const { lang } = this.#session;
     const text = this.#area.value;
     const verdict = judge(text);
     if (verdict === "over" || verdict === "empty") {
       if (verdict === "empty") fill(this.#wrong, lang.t("please_write"));
       return this.#area.focus();
     }
-    this.#onSend(sendable(text));
-    this.#area.value = "";
-    keeping.write(this.#draft, null);
+    this.#onSend(sendable(text), this.#draft.taken());
     this.#count();
     return this.#area.focus();
   }

@@ -17,6 +17,7 @@ export default {
   cancel: "Abbrechen",
   save: "Speichern",
   saved: "Gespeichert.",
+  accepted: "Angenommen; es wird gleich ausgeführt.",
   send: "Senden",
   "send.what": "Nachricht",
   edit: "Bearbeiten",
@@ -78,6 +79,7 @@ export default {
   "write.placeholder": "Nachricht schreiben …",
   "write.keys": "Strg+Enter sendet",
   "write.keys_apple": "⌘+Enter sendet",
+  "write.unkept": "Dieser Browser bewahrt für diese Seite nichts auf: Lassen Sie sie offen, bis Ihre Nachricht gesendet ist.",
   counter: "{n} / {limit}",
   too_long: { one: "{n} Zeichen zu viel.", other: "{n} Zeichen zu viel." },
   please_write: "Bitte schreiben Sie zuerst etwas.",
@@ -90,9 +92,12 @@ export default {
 
   "connection.connecting": "Verbinden …",
   "connection.live": "Verbunden",
+  "connection.polling": "Aktualisiert alle 10 s",
   "connection.away": "Keine Verbindung",
   "connection.signed-out": "Abgemeldet",
-  away: "Zurzeit keine Verbindung. Sie können weiterschreiben: Alles bleibt hier erhalten und wird gesendet, sobald die Verbindung wieder steht.",
+  "away.unreachable": "Zurzeit keine Verbindung. Sie können weiterschreiben: Alles bleibt hier erhalten und wird gesendet, sobald die Verbindung wieder steht.",
+  "away.busy": "Der Server nimmt zurzeit keine Nachrichten an. Sie können weiterschreiben: Alles bleibt hier erhalten und wird gesendet, sobald es geht.",
+  "away.signed-out": "Ihre Anmeldung ist abgelaufen. Was Sie geschrieben und noch nicht gesendet haben, bleibt hier erhalten und wird gesendet, wenn Sie wieder angemeldet sind.",
 
   dispute_opened: "{name} hat einen Streitfall eröffnet: {what}",
   dispute_closed: "{name} hat den Streitfall geschlossen: {what}",
@@ -171,6 +176,7 @@ export default {
   "login.hint": "Diese Demo nimmt ein Token, wie make run und make token sie ausgeben.",
   "login.token": "Token",
   "login.bad": "Das ist kein Token.",
+  "login.unkept": "Dieser Browser bewahrt für diese Seite nichts auf (Cookies sind gesperrt), deshalb ist keine Anmeldung möglich. Erlauben Sie, Daten dieser Website zu speichern.",
 
   "problem.invalid_request": "Es wurde nicht angenommen.",
   "problem.unauthenticated": "Sie sind nicht mehr angemeldet.",
@@ -183,6 +189,7 @@ export default {
   "problem.too_large": "Es ist zu lang.",
   "problem.too_many_requests": "Zu viel auf einmal. Versuchen Sie es gleich noch einmal.",
   "problem.unavailable": "Zurzeit nicht verfügbar.",
+  "problem.unreachable": "Es besteht keine Verbindung.",
   "problem.parked": "Bei uns ist etwas schiefgegangen; die Technik des Shops hat Ihre Nachricht und kümmert sich darum.",
   "problem.internal": "Etwas ist schiefgegangen.",
 };

@@ -17,6 +17,7 @@ export default {
   cancel: "Cancel",
   save: "Save",
   saved: "Saved.",
+  accepted: "Accepted; it will be done in a moment.",
   send: "Send",
   "send.what": "message",
   edit: "Edit",
@@ -78,6 +79,7 @@ export default {
   "write.placeholder": "Write a message…",
   "write.keys": "Ctrl+Enter sends",
   "write.keys_apple": "⌘+Enter sends",
+  "write.unkept": "This browser keeps nothing for this page: leave it open until your message is sent.",
   counter: "{n} / {limit}",
   too_long: { one: "{n} character too many.", other: "{n} characters too many." },
   please_write: "Please write something first.",
@@ -90,9 +92,12 @@ export default {
 
   "connection.connecting": "Connecting…",
   "connection.live": "Connected",
+  "connection.polling": "Updates every 10 s",
   "connection.away": "No connection",
   "connection.signed-out": "Signed out",
-  away: "No connection at the moment. You can go on writing: it is kept here, and sent as soon as the connection is back.",
+  "away.unreachable": "No connection at the moment. You can go on writing: it is kept here, and sent as soon as the connection is back.",
+  "away.busy": "The server cannot take messages at the moment. You can go on writing: it is kept here, and sent as soon as it can.",
+  "away.signed-out": "Your sign-in has ended. What you have written and not sent yet is kept here, and sent when you are signed in again.",
 
   dispute_opened: "{name} opened a dispute: {what}",
   dispute_closed: "{name} closed the dispute: {what}",
@@ -171,6 +176,7 @@ export default {
   "login.hint": "This demo takes a token, as make run and make token print them.",
   "login.token": "Token",
   "login.bad": "That is no token.",
+  "login.unkept": "This browser keeps nothing for this page (cookies are blocked), so nobody can be signed in. Allow it to keep data of this site.",
 
   "problem.invalid_request": "It was not accepted.",
   "problem.unauthenticated": "You are not signed in any more.",
@@ -183,6 +189,7 @@ export default {
   "problem.too_large": "It is too long.",
   "problem.too_many_requests": "Too much at once. Try again in a moment.",
   "problem.unavailable": "Not available for the moment.",
+  "problem.unreachable": "There is no connection.",
   "problem.parked": "Something went wrong on our side; the shop's technicians have your message and look into it.",
   "problem.internal": "Something went wrong.",
 };

@@ -17,6 +17,7 @@ export default {
   cancel: "Cancelar",
   save: "Guardar",
   saved: "Guardado.",
+  accepted: "Aceptado; se hará en un momento.",
   send: "Enviar",
   "send.what": "mensaje",
   edit: "Editar",
@@ -78,6 +79,7 @@ export default {
   "write.placeholder": "Escriba un mensaje…",
   "write.keys": "Ctrl+Intro envía",
   "write.keys_apple": "⌘+Intro envía",
+  "write.unkept": "Este navegador no guarda nada de esta página: déjela abierta hasta que se haya enviado su mensaje.",
   counter: "{n} / {limit}",
   too_long: { one: "Sobra {n} carácter.", other: "Sobran {n} caracteres." },
   please_write: "Escriba algo primero.",
@@ -90,9 +92,12 @@ export default {
 
   "connection.connecting": "Conectando…",
   "connection.live": "Conectado",
+  "connection.polling": "Se actualiza cada 10 s",
   "connection.away": "Sin conexión",
   "connection.signed-out": "Sesión cerrada",
-  away: "En este momento no hay conexión. Puede seguir escribiendo: todo se guarda aquí y se envía en cuanto vuelva la conexión.",
+  "away.unreachable": "En este momento no hay conexión. Puede seguir escribiendo: todo se guarda aquí y se envía en cuanto vuelva la conexión.",
+  "away.busy": "El servidor no puede aceptar mensajes en este momento. Puede seguir escribiendo: todo se guarda aquí y se envía en cuanto sea posible.",
+  "away.signed-out": "Su sesión ha caducado. Lo que haya escrito y aún no se haya enviado se guarda aquí y se envía cuando vuelva a iniciar sesión.",
 
   dispute_opened: "{name} abrió una disputa: {what}",
   dispute_closed: "{name} cerró la disputa: {what}",
@@ -171,6 +176,7 @@ export default {
   "login.hint": "Esta demostración acepta un token, como los que muestran make run y make token.",
   "login.token": "Token",
   "login.bad": "Eso no es un token.",
+  "login.unkept": "Este navegador no guarda nada de esta página (las cookies están bloqueadas), así que no se puede iniciar sesión. Permita guardar datos de este sitio.",
 
   "problem.invalid_request": "No se ha aceptado.",
   "problem.unauthenticated": "Su sesión ha terminado.",
@@ -183,6 +189,7 @@ export default {
   "problem.too_large": "Es demasiado largo.",
   "problem.too_many_requests": "Demasiado a la vez. Inténtelo de nuevo en un momento.",
   "problem.unavailable": "No disponible por el momento.",
+  "problem.unreachable": "No hay conexión.",
   "problem.parked": "Algo ha fallado por nuestra parte; los técnicos de la tienda tienen su mensaje y lo están revisando.",
   "problem.internal": "Algo ha fallado.",
 };

@@ -17,6 +17,7 @@ export default {
   cancel: "Annuler",
   save: "Enregistrer",
   saved: "Enregistré.",
+  accepted: "Accepté\u00a0; ce sera fait dans un instant.",
   send: "Envoyer",
   "send.what": "le message",
   edit: "Modifier",
@@ -78,6 +79,7 @@ export default {
   "write.placeholder": "Écrivez un message…",
   "write.keys": "Ctrl+Entrée pour envoyer",
   "write.keys_apple": "⌘+Entrée pour envoyer",
+  "write.unkept": "Ce navigateur ne conserve rien pour cette page\u00a0: laissez-la ouverte jusqu’à l’envoi de votre message.",
   counter: "{n} / {limit}",
   too_long: { one: "{n} caractère de trop.", other: "{n} caractères de trop." },
   please_write: "Veuillez d’abord écrire quelque chose.",
@@ -90,9 +92,12 @@ export default {
 
   "connection.connecting": "Connexion…",
   "connection.live": "Connecté",
+  "connection.polling": "Mise à jour toutes les 10 s",
   "connection.away": "Pas de connexion",
   "connection.signed-out": "Déconnecté",
-  away: "Pas de connexion pour le moment. Vous pouvez continuer à écrire\u00a0: tout est conservé ici et sera envoyé dès le retour de la connexion.",
+  "away.unreachable": "Pas de connexion pour le moment. Vous pouvez continuer à écrire\u00a0: tout est conservé ici et sera envoyé dès le retour de la connexion.",
+  "away.busy": "Le serveur ne peut pas prendre de messages pour le moment. Vous pouvez continuer à écrire\u00a0: tout est conservé ici et sera envoyé dès que possible.",
+  "away.signed-out": "Votre connexion a expiré. Ce que vous avez écrit sans l’envoyer est conservé ici et sera envoyé quand vous serez de nouveau connecté.",
 
   dispute_opened: "{name} a ouvert un litige\u00a0: {what}",
   dispute_closed: "{name} a clos le litige\u00a0: {what}",
@@ -171,6 +176,7 @@ export default {
   "login.hint": "Cette démonstration accepte un jeton, tel que make run et make token l’affichent.",
   "login.token": "Jeton",
   "login.bad": "Ce n’est pas un jeton.",
+  "login.unkept": "Ce navigateur ne conserve rien pour cette page (les cookies sont bloqués)\u00a0: personne ne peut s’y connecter. Autorisez-le à conserver les données de ce site.",
 
   "problem.invalid_request": "Cela n’a pas été accepté.",
   "problem.unauthenticated": "Vous n’êtes plus connecté.",
@@ -183,6 +189,7 @@ export default {
   "problem.too_large": "C’est trop long.",
   "problem.too_many_requests": "Trop de demandes à la fois. Réessayez dans un instant.",
   "problem.unavailable": "Indisponible pour le moment.",
+  "problem.unreachable": "Il n’y a pas de connexion.",
   "problem.parked": "Un problème est survenu de notre côté\u00a0; les techniciens de la boutique ont votre message et s’en occupent.",
   "problem.internal": "Un problème est survenu.",
 };

@@ -17,6 +17,7 @@ export default {
   cancel: "Annulla",
   save: "Salva",
   saved: "Salvato.",
+  accepted: "Accettato; sarà fatto tra un momento.",
   send: "Invia",
   "send.what": "il messaggio",
   edit: "Modifica",
@@ -78,6 +79,7 @@ export default {
   "write.placeholder": "Scriva un messaggio…",
   "write.keys": "Ctrl+Invio per inviare",
   "write.keys_apple": "⌘+Invio per inviare",
+  "write.unkept": "Questo browser non conserva nulla per questa pagina: la lasci aperta finché il messaggio non è inviato.",
   counter: "{n} / {limit}",
   too_long: { one: "{n} carattere di troppo.", other: "{n} caratteri di troppo." },
   please_write: "Prima scriva qualcosa.",
@@ -90,9 +92,12 @@ export default {
 
   "connection.connecting": "Connessione…",
   "connection.live": "Connesso",
+  "connection.polling": "Aggiornamento ogni 10 s",
   "connection.away": "Nessuna connessione",
   "connection.signed-out": "Disconnesso",
-  away: "Al momento non c’è connessione. Può continuare a scrivere: tutto resta qui e verrà inviato appena la connessione torna.",
+  "away.unreachable": "Al momento non c’è connessione. Può continuare a scrivere: tutto resta qui e verrà inviato appena la connessione torna.",
+  "away.busy": "Al momento il server non può accettare messaggi. Può continuare a scrivere: tutto resta qui e verrà inviato appena possibile.",
+  "away.signed-out": "L’accesso è scaduto. Ciò che ha scritto e non ancora inviato resta qui e verrà inviato quando avrà effettuato di nuovo l’accesso.",
 
   dispute_opened: "{name} ha aperto una contestazione: {what}",
   dispute_closed: "{name} ha chiuso la contestazione: {what}",
@@ -171,6 +176,7 @@ export default {
   "login.hint": "Questa demo accetta un token, come quelli mostrati da make run e make token.",
   "login.token": "Token",
   "login.bad": "Questo non è un token.",
+  "login.unkept": "Questo browser non conserva nulla per questa pagina (i cookie sono bloccati), quindi non è possibile accedere. Consenta di conservare i dati di questo sito.",
 
   "problem.invalid_request": "Non è stato accettato.",
   "problem.unauthenticated": "L’accesso è scaduto.",
@@ -183,6 +189,7 @@ export default {
   "problem.too_large": "È troppo lungo.",
   "problem.too_many_requests": "Troppe richieste insieme. Riprovi tra un momento.",
   "problem.unavailable": "Al momento non disponibile.",
+  "problem.unreachable": "Non c’è connessione.",
   "problem.parked": "Qualcosa è andato storto da parte nostra; i tecnici del negozio hanno il suo messaggio e se ne occupano.",
   "problem.internal": "Qualcosa è andato storto.",
 };

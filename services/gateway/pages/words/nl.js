@@ -17,6 +17,7 @@ export default {
   cancel: "Annuleren",
   save: "Opslaan",
   saved: "Opgeslagen.",
+  accepted: "Aangenomen; het gebeurt zo meteen.",
   send: "Versturen",
   "send.what": "bericht",
   edit: "Bewerken",
@@ -78,6 +79,7 @@ export default {
   "write.placeholder": "Schrijf een bericht…",
   "write.keys": "Ctrl+Enter verstuurt",
   "write.keys_apple": "⌘+Enter verstuurt",
+  "write.unkept": "Deze browser bewaart niets voor deze pagina: laat haar open tot uw bericht is verstuurd.",
   counter: "{n} / {limit}",
   too_long: { one: "{n} teken te veel.", other: "{n} tekens te veel." },
   please_write: "Schrijf eerst iets.",
@@ -90,9 +92,12 @@ export default {
 
   "connection.connecting": "Verbinden…",
   "connection.live": "Verbonden",
+  "connection.polling": "Elke 10 s bijgewerkt",
   "connection.away": "Geen verbinding",
   "connection.signed-out": "Uitgelogd",
-  away: "Op dit moment geen verbinding. U kunt verder schrijven: alles blijft hier bewaard en wordt verstuurd zodra de verbinding er weer is.",
+  "away.unreachable": "Op dit moment geen verbinding. U kunt verder schrijven: alles blijft hier bewaard en wordt verstuurd zodra de verbinding er weer is.",
+  "away.busy": "De server kan op dit moment geen berichten aannemen. U kunt verder schrijven: alles blijft hier bewaard en wordt verstuurd zodra het kan.",
+  "away.signed-out": "Uw aanmelding is verlopen. Wat u hebt geschreven en nog niet verstuurd, blijft hier bewaard en wordt verstuurd als u weer bent ingelogd.",
 
   dispute_opened: "{name} heeft een geschil geopend: {what}",
   dispute_closed: "{name} heeft het geschil gesloten: {what}",
@@ -171,6 +176,7 @@ export default {
   "login.hint": "Deze demo neemt een token aan, zoals make run en make token die tonen.",
   "login.token": "Token",
   "login.bad": "Dat is geen token.",
+  "login.unkept": "Deze browser bewaart niets voor deze pagina (cookies zijn geblokkeerd), dus inloggen kan niet. Sta toe dat gegevens van deze site worden bewaard.",
 
   "problem.invalid_request": "Het is niet geaccepteerd.",
   "problem.unauthenticated": "U bent niet meer ingelogd.",
@@ -183,6 +189,7 @@ export default {
   "problem.too_large": "Het is te lang.",
   "problem.too_many_requests": "Te veel tegelijk. Probeer het zo dadelijk opnieuw.",
   "problem.unavailable": "Op dit moment niet beschikbaar.",
+  "problem.unreachable": "Er is geen verbinding.",
   "problem.parked": "Er is bij ons iets misgegaan; de technici van de winkel hebben uw bericht en kijken ernaar.",
   "problem.internal": "Er is iets misgegaan.",
 };

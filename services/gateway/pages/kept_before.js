@@ -1,0 +1,45 @@
+// What earlier pages kept in localStorage, one value for an order's outbox and one for a draft: taken over once, and only then forgotten.
+
+import { alone } from "./tabs.js";
+import { inBrowser } from "./web_storage.js";
+
+const BEFORE = "before";
+const OURS = /^(outbox|draft|dispute|closing):/;
+
+/** Moves what is there for this person into the database. May run twice, and in two tabs: an item is known by its key. */
+export function takeOver(callerKey, database) {
+  const prefix = `parley:${callerKey}:`;
+  const names = inBrowser.keys().filter((key) => key.startsWith(prefix) && OURS.test(key.slice(prefix.length)));
+  if (names.length === 0) return undefined;
+  return alone(`parley:take-over:${callerKey}`, new AbortController().signal, async () => {
+    for (const name of names) await take(name, name.slice(prefix.length), database);
+  });
+}
+
+async function take(name, what, database) {
+  const kept = valueOf(inBrowser.getItem(name));
+  if (kept !== null && what.startsWith("outbox:")) await takeOutbox(database, what.slice("outbox:".length), kept);
+  else if (typeof kept === "string") await takeDraft(database, what, kept);
+  inBrowser.removeItem(name);
+}
+
+function valueOf(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+async function takeOutbox(database, orderId, { items = [], last = null }) {
+  const transaction = database.transaction(["items", "lasts"], "readwrite");
+  const [here, lasts] = [transaction.objectStore("items"), transaction.objectStore("lasts")];
+  const known = new Set((await here.index("order").getAll(orderId)).map((item) => item.key));
+  const taken = items.filter((item) => !known.has(item.key)).map((item) => here.add({ ...item, orderId }));
+  if (last && (await lasts.get(orderId)) === undefined) taken.push(lasts.put(last, orderId));
+  await Promise.all([...taken, transaction.done]);
+}
+
+async function takeDraft(database, name, text) {
+  await database.put("drafts", { name, tab: BEFORE, origin: `${BEFORE}:${name}`, text, at: 0 });
+}
