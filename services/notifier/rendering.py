@@ -13,12 +13,13 @@ from zoneinfo import ZoneInfo
 from babel import Locale
 from babel.numbers import format_decimal
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from services.notifier import cleaning, finished, formats
 from services.notifier.contents import Gathered, Mail, OrderShown
 from services.notifier.headers import Header, mailbox, mailbox_in_setting
 from services.notifier.languages import LANGUAGES, Phrases, language_of
+from services.notifier.links import linked
 from services.notifier.message import compose
 from services.notifier.shortening import MAX_ENTRIES_SHOWN, shortened
 from shared.addresses import sendable
@@ -297,7 +298,7 @@ def _as_html_lines(text: str) -> Markup:
     for line in text.split("\n"):
         unindented = line.lstrip(" \t")
         indent = line[: len(line) - len(unindented)].replace("\t", "    ")
-        lines.append(Markup("&nbsp;") * len(indent[:40]) + escape(unindented))
+        lines.append(Markup("&nbsp;") * len(indent[:40]) + linked(unindented))
     return Markup("<br>\n").join(lines)
 
 
