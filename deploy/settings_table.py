@@ -58,7 +58,7 @@ ABOUT: Final = {
     "MAIL_LIMIT": "How many mails one person gets in the window; what is over waits and gathers. 0: any number",
     "MAIL_LIMIT_WINDOW_S": "The window of `MAIL_LIMIT`",
     "MAIL_REPLY_TO": "Where replies go, if anywhere",
-    "MAIL_TIME_ZONE": "The time zone of the times in mails",
+    "MAIL_TIME_ZONE": "The time zone of the times in mails, for whoever has not chosen one of their own",
     "MONGO_DATABASE": "The database; nobody else may use it",
     "MONGO_URL": "MongoDB's replica set, with the service's own user",
     "ORDER_PUBLISHERS": "The RabbitMQ users whose order events count, with commas or spaces between them; the topology gives each the shop's permissions. The gateway always may",

@@ -18,6 +18,7 @@ from shared.fields import (
     NoteText,
     OrderId,
     Seq,
+    TimeZone,
 )
 
 MAX_THREADS_IN_ONE_COMMAND = 100
@@ -100,7 +101,8 @@ class PreferencesToSet(Grown):
     `forget_locale` goes back to the language that the order names. `renewed`: another copy under the same id, with a newer stamp, is
     no repetition of this one but the same wish once more, and counts as the newest. A guest's choices are kept for the guest's address
     too: for `address_key`, where a mail's link says which one, else for the order's. `undo` is the stamp of a wish whose effect is taken
-    back, as far as it still stands; nothing else is said then.
+    back, as far as it still stands; nothing else is said then. With an `order_id` all of it is about the mails of that order's thread
+    alone; no language and no time zone goes with it. `forget_time_zone` goes back to the shop's own.
     """
 
     person: Annotated[str, Field(min_length=3, max_length=200)]
@@ -111,6 +113,9 @@ class PreferencesToSet(Grown):
     renewed: bool | None = None
     address_key: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     undo: Stamp | None = None
+    order_id: OrderId | None = None
+    time_zone: TimeZone | None = None
+    forget_time_zone: bool | None = None
 
 
 class WatchToSet(Asked):

@@ -27,6 +27,7 @@ from shared.fields import (
     Seq,
     Side,
     SoldBy,
+    TimeZone,
 )
 from shared.orders import SoldOrder
 
@@ -114,8 +115,9 @@ class MarkMoved(Grown):
 class ChoicesMade(Grown):
     """What is wanted by mail from now on; `stamp` orders the changes of one `person` (newer wins).
 
-    `person` is a caller key, or stands for an address (`address|…`, with the `address_key` of recipients). `since` is when each choice was
-    made: of a person's and their address's the newer one decides.
+    `person` is a caller key, or stands for an address (`address|…`, with the `address_key` of recipients) or for somebody's place in one
+    thread (`thread|…`). `since` is when each choice was made: of all that is said about a mail the newest decides. `time_zone` is that of
+    the times in their mails; null: the shop's own.
     """
 
     person: str
@@ -124,6 +126,7 @@ class ChoicesMade(Grown):
     disputes: bool
     locale: Locale | None = None
     since: dict[Choice, str] | None = None
+    time_zone: TimeZone | None = None
 
     def said_of(self, choice: Choice) -> tuple[bool, str]:
         """The choice and when it was made. Events of the release before say only when the newest of them was."""

@@ -138,6 +138,8 @@ COMMANDS: Final[list[Envelope]] = [
         locale="de",
         renewed=True,
         address_key=ADDRESS_KEY,
+        order_id=ORDER_ID,
+        time_zone="Europe/Berlin",
     ),
     _command(
         commands.WatchThread, order_id=ORDER_ID, caller=ADMIN, watching=True, email="grace@example.com", locale="en"
@@ -219,6 +221,7 @@ NOTIFICATIONS: Final[list[Envelope]] = [
             "disputes": True,
             "locale": "de",
             "since": {"messages": STAMP, "disputes": ""},
+            "time_zone": "Europe/Berlin",
         },
     ),
     events.ContactChanged(

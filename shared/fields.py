@@ -153,6 +153,8 @@ EmailAddress = Annotated[
 SendableAddress = Annotated[_Address, AfterValidator(_sendable), Field(json_schema_extra=ADDRESS_SCHEMA)]
 """An address that mail can be sent to, in every context: of settings and tokens, which nothing stores."""
 Locale = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8}){0,3}$")]
+TimeZone = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$", max_length=64)]
+"""A name of the IANA time zone database. Which of them there are changes, so a reader that does not know one takes the shop's own."""
 Money = Annotated[str, StringConstraints(pattern=r"^-?[0-9]{1,12}(\.[0-9]{1,4})?$"), DecimalText()]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 WebAddress = Annotated[

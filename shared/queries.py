@@ -22,6 +22,7 @@ from shared.fields import (
     Seq,
     Side,
     SoldBy,
+    TimeZone,
 )
 from shared.orders import Item
 
@@ -253,10 +254,19 @@ class Me(Grown):
 
 
 class Preferences(Grown):
-    """What the caller gets by mail, and in which language (null: the order's)."""
+    """What the caller gets by mail, in which language (null: the order's), and in which time zone (null: the shop's)."""
 
     mails: MailChoices
     locale: Locale | None
+    time_zone: TimeZone | None = None
+
+
+class OrderPreferences(Grown):
+    """What the caller gets by mail about one order; `everywhere` is what they get about all others."""
+
+    order_id: OrderId
+    mails: MailChoices
+    everywhere: MailChoices
 
 
 Limit = Annotated[int, Field(ge=1, le=LIST_LIMIT_MAX)]

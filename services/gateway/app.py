@@ -26,7 +26,7 @@ from services.gateway.live.ring import Ring
 from services.gateway.metrics import Figures
 from services.gateway.parts import Parts
 from services.gateway.replies import Replies
-from services.gateway.routes import disputes, links, live, marks, orders, persons
+from services.gateway.routes import disputes, links, live, marks, orders, persons, unsubscribe
 from services.gateway.routes import threads as thread_routes
 from services.gateway.settings import GatewaySettings
 from services.gateway.short_way import Layer, ShortWay
@@ -41,7 +41,7 @@ from shared.topology import COMMANDS, LIVE_STREAM, SHOP_ORDERS
 from shared.verify import Topology
 
 FIRST_CONNECTION_LIMIT_S: Final = 2.0
-ROUTERS: Final = (orders, thread_routes, disputes, marks, persons, live, links)
+ROUTERS: Final = (orders, thread_routes, disputes, marks, persons, live, links, unsubscribe)
 
 
 def undressed() -> FastAPI:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from typing import Annotated, Literal, Self
+from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, Field, RootModel, StringConstraints, model_validator
 
@@ -22,6 +23,7 @@ from shared.fields import (
     Seq,
     ShownName,
     Side,
+    TimeZone,
 )
 from shared.tokens import MAX_TOKEN_CHARACTERS
 from shared.visible import shows
@@ -119,11 +121,24 @@ class ChosenMails(Contract):
     disputes: bool | None = None
 
 
+def _known_zone(value: str) -> str:
+    if value not in available_timezones():
+        raise ValueError("must be a time zone of the IANA database, like Europe/Berlin or UTC")
+    return value
+
+
 class ChosenPreferences(Contract):
-    """What comes by mail and in which language; what is left out or null stays as it is."""
+    """What comes by mail, in which language and time zone; what is left out stays as it is."""
 
     mails: ChosenMails = ChosenMails()
     locale: Locale | None = None
+    time_zone: Annotated[TimeZone, AfterValidator(_known_zone)] | None = None
+
+
+class ChosenOrderPreferences(Contract):
+    """What comes by mail about one order; what is left out stays as it is."""
+
+    mails: ChosenMails
 
 
 class Redaction(Contract):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pymongo.errors import PyMongoError
 
 from services.notifier.connections import Connections
-from services.notifier.contents import Mail, Moved, Nothing, Plan, chosen_locale, plan
+from services.notifier.contents import Mail, Moved, Nothing, Plan, own_choices, plan
 from services.notifier.known import Known
 from services.notifier.mails import Lease, Mails
 from services.notifier.outcomes import (
@@ -103,8 +103,10 @@ class Attempts:
         readdressed = mail.model_copy(update={"recipient": planned.recipient})
         if mail.rendered is not None and mail.ambiguities:
             return Prepared(mail, planned, self._renderer.as_it_was(readdressed, mail.rendered))
-        chosen = chosen_locale(known, planned.recipient.person)
-        rendered = self._renderer.render(readdressed, planned.entries, locale=chosen or planned.recipient.locale)
+        own = own_choices(known, planned.recipient.person)
+        locale = (own.locale if own is not None else None) or planned.recipient.locale
+        zone = own.time_zone if own is not None else None
+        rendered = self._renderer.render(readdressed, planned.entries, locale=locale, time_zone=zone)
         return Prepared(mail, planned, rendered)
 
     async def _send(self, sending: Sending, prepared: Prepared) -> Outcome:

@@ -14,7 +14,6 @@ from shared.fields import (
     DisputeReason,
     EntryKind,
     Grown,
-    Locale,
     Seq,
     Side,
     SoldBy,
@@ -218,9 +217,9 @@ def _is_empty(entry: Gathered) -> bool:
     return entry.redacted and entry.kind == "text"
 
 
-def chosen_locale(known: Knowledge, person: str) -> Locale | None:
-    """The language that the person chose; an address has none."""
-    return next((each.locale for each in known.choices if each.person == person), None)
+def own_choices(known: Knowledge, person: str) -> ChoicesMade | None:
+    """What the person themselves chose, with their language and time zone; an address and a thread have none."""
+    return next((each for each in known.choices if each.person == person), None)
 
 
 def _is_wanted(entry: Gathered, choices: tuple[ChoicesMade, ...]) -> bool:

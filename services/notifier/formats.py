@@ -6,6 +6,7 @@ from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from functools import lru_cache
 from typing import Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_time, get_timezone_name
@@ -48,6 +49,17 @@ def _of_currency(language: str, currency: str) -> Locale:
         return Locale(language, region)
     except UnknownLocaleError:
         return Locale(language)
+
+
+@lru_cache(maxsize=1_024)
+def zone_of(name: str | None) -> tzinfo | None:
+    """The zone of this name, or None where there is none that is known here."""
+    if name is None:
+        return None
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return None
 
 
 @lru_cache(maxsize=AMOUNTS_KEPT)

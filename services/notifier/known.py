@@ -127,12 +127,12 @@ class Known:
 
 
 def _scopes(mail: Mail) -> tuple[str, ...]:
-    return scopes(mail.recipient.person, mail.recipient.address_key)
+    return scopes(mail.recipient.person, mail.recipient.address_key, mail.order_id)
 
 
 def _scopes_now(mail: Mail, contact: ContactData | None) -> tuple[str, ...]:
     recipient = recipient_now(mail, contact) or mail.recipient
-    return scopes(recipient.person, recipient.address_key)
+    return scopes(recipient.person, recipient.address_key, mail.order_id)
 
 
 def _higher(key: str, mark: MarkMoved) -> UpdateOne:

@@ -118,8 +118,10 @@ class Renderer:
         for language in LANGUAGES:
             format_decimal(1, locale=Locale(language))
 
-    def render(self, mail: Mail, entries: Sequence[Gathered], *, locale: str) -> Rendered:
+    def render(self, mail: Mail, entries: Sequence[Gathered], *, locale: str, time_zone: str | None = None) -> Rendered:
         """The mail with these entries, in the language of the locale (`de-AT`), or in English where that is not ours.
+
+        Times are in `time_zone`, the reader's own, or in the shop's where that is not known.
 
         Raises AddressError where no mail can be sent to the recipient's address.
         """
@@ -127,7 +129,8 @@ class Renderer:
         phrases = LANGUAGES[language_of(locale)]
         links = self._links(mail.recipient, mail.order, language=babel.language)
         subject, about = phrases.subject.format(about=_about(mail, phrases)), _about(mail, phrases)
-        views = self._entry_views(mail, entries, phrases, babel)
+        zone = formats.zone_of(time_zone) or self._settings.time_zone
+        views = self._entry_views(mail, entries, phrases, babel, zone)
         more = len(entries) - len(views)
         context = {
             "language": babel.language,
@@ -209,9 +212,11 @@ class Renderer:
         """What each side is called. Where the shop itself sells, its staff are not beside a seller: they are the shop."""
         return {**phrases.sides, "shop": self._shop} if order.sold_by == "shop" else phrases.sides
 
-    def _entry_views(self, mail: Mail, entries: Sequence[Gathered], phrases: Phrases, babel: Locale) -> list[EntryView]:
+    def _entry_views(
+        self, mail: Mail, entries: Sequence[Gathered], phrases: Phrases, babel: Locale, zone: tzinfo
+    ) -> list[EntryView]:
         """The first entries, as much of each as a mail has room for."""
-        sides, zone = self._sides(mail.order, phrases), self._settings.time_zone
+        sides = self._sides(mail.order, phrases)
         first = entries[:MAX_ENTRIES_SHOWN]
         texts = [cleaning.text(entry.text).strip("\n") if entry.text else None for entry in first]
         names = [cleaning.short(entry.author_name) for entry in first]

@@ -94,6 +94,15 @@ def require(caller: Caller, action: Action, parties: Parties) -> Side:
     return side
 
 
+def is_mailed(person: str, parties: Parties) -> bool:
+    """Whether the person with this mailbox (`Caller.mailbox`) may have mails about this order: a party, or one of the shop's staff.
+
+    A guest's link may be followed when they have an account by then: they are the same customer.
+    """
+    own = {f"customer:{parties.customer_id}", f"guest:{parties.order_id}", f"seller:{parties.seller_id}"}
+    return person in own or person.startswith("admin:")
+
+
 def inbox_key(caller: Caller) -> str | None:
     """The inbox whose lists and badges the caller sees: all logins of a seller share one, and so do all admins. None for a service."""
     match caller.role:

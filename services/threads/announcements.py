@@ -29,6 +29,7 @@ from shared.events import (
     TextTakenOut,
     ThreadRead,
 )
+from shared.fields import OrderId
 from shared.publishing import Outgoing
 from shared.tokens import mint_guest_link, mint_unsubscribe
 
@@ -142,9 +143,9 @@ class Announcements:
         )
         return _notification(changed, routing_key="contact.changed")
 
-    def scopes_of(self, each: Addressee) -> tuple[str, ...]:
-        """Whose choices count for mails to this addressee."""
-        return scopes(each.person, self._address_key(each.inbox, each.email))
+    def scopes_of(self, each: Addressee, order_id: OrderId) -> tuple[str, ...]:
+        """Whose choices count for mails to this addressee about this order."""
+        return scopes(each.person, self._address_key(each.inbox, each.email), order_id)
 
     def _address_key(self, role: str, email: str) -> str | None:
         """Choices are kept by address on the customer's side alone."""

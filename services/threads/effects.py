@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, assert_never
+from typing import Any, Final, assert_never
 
 from services.threads import access, announcements, answers
 from services.threads.access import Parties
@@ -12,7 +12,7 @@ from services.threads.entries import Log
 from services.threads.mark_runs import MarkRuns, Run
 from services.threads.marks import Marked, Marks, Reader, Wish
 from services.threads.orders import Orders
-from services.threads.people import Chosen, People, effective
+from services.threads.people import Chosen, People, effective, of_order
 from services.threads.thread import Entry
 from shared.callers import Caller
 from shared.commands import (
@@ -24,10 +24,14 @@ from shared.commands import (
     SetPreferences,
     WatchThread,
 )
-from shared.contracts.choices import scopes
+from shared.contracts.choices import scopes, thread_scope
+from shared.contracts.contacts import contact_place
 from shared.errors import ProblemError, not_found, refuse
 from shared.events import ChoicesMade
+from shared.fields import OrderId
 from shared.publishing import Outgoing
+
+NO_WORDS: Final = {"locale": None, "forget_locale": False, "time_zone": None, "forget_time_zone": None}
 
 EffectCommand = MarkRead | MarkThreadsRead | SetPreferences | WatchThread | RedactMessage
 
@@ -62,7 +66,7 @@ class Effects:
 
     async def apply(self, command: EffectCommand) -> Applied:
         """Applies the command, or a step of it, or answers with the problem that refuses it."""
-        order_id = None if isinstance(command, MarkThreadsRead | SetPreferences) else command.data.order_id
+        order_id = None if isinstance(command, MarkThreadsRead) else command.data.order_id
         try:
             match command:
                 case MarkRead():
@@ -170,6 +174,8 @@ class Effects:
     async def _set_preferences(self, command: SetPreferences) -> Applied:
         """What a guest chooses is kept for the guest and for the address: so it holds for an account that they make, and for other orders."""
         wish, outgoing = command.data, list[Outgoing]()
+        if wish.order_id is not None:
+            return await self._set_order_preferences(command, wish.order_id)
         whose = await self._scopes(wish)
         for scope in whose if wish.person.startswith("guest:") else whose[:1]:
             chosen = await self._choose(wish, scope, stamp=command.stamp)
@@ -185,12 +191,30 @@ class Effects:
         preferences = effective(stands.get(wish.person), stands.values())
         return Applied(answers.done(command.id, None, preferences.model_dump(mode="json")), outgoing)
 
+    async def _set_order_preferences(self, command: SetPreferences, order_id: OrderId) -> Applied:
+        """A choice about one thread is kept for the person's place in it alone."""
+        wish, outgoing = command.data, list[Outgoing]()
+        parties = await self._parties(order_id)
+        if not access.is_mailed(wish.person, parties):
+            raise not_found(order_id)
+        here = thread_scope(order_id, wish.person)
+        if (chosen := await self._choose(wish, here, stamp=command.stamp)) is not None:
+            outgoing = announcements.of_choices(
+                command.id, _choices_made(chosen), now=command.time, traceparent=command.traceparent
+            )
+        is_customers = contact_place(wish.person) == "customer"
+        address = await self._orders.address_of_customer(order_id) if is_customers else None
+        address_key = wish.address_key or (None if address is None else self._announcements.address_key(address))
+        stands = await self._people.choices(scopes(wish.person, address_key, order_id))
+        result = of_order(order_id, stands, wish.person).model_dump(mode="json")
+        return Applied(answers.done(command.id, order_id, result), outgoing)
+
     async def _choose(self, wish: PreferencesToSet, scope: str, *, stamp: str) -> Chosen | None:
-        """An address has no language."""
+        """An address has no language and no time zone, and neither has a place in a thread."""
         if wish.undo is not None:
             return await self._people.take_back(wish.undo, stamp=stamp, scope=scope)
         if scope != wish.person:
-            wish = wish.model_copy(update={"locale": None, "forget_locale": False})
+            wish = wish.model_copy(update=NO_WORDS)
         return await self._people.choose(wish, stamp=stamp, scope=scope)
 
     async def _scopes(self, wish: PreferencesToSet) -> tuple[str, ...]:
@@ -228,6 +252,7 @@ def _choices_made(chosen: Chosen) -> ChoicesMade:
         messages=choices.messages,
         disputes=choices.disputes,
         locale=choices.locale,
+        time_zone=choices.time_zone,
         since=dict(choices.since),
     )
 

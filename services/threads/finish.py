@@ -96,7 +96,7 @@ class Finisher:
             for entry in entries
             if entry.order_id in orders
             for each in self._announcements.addressees(entry, orders[entry.order_id], watchers)
-            for scope in self._announcements.scopes_of(each)
+            for scope in self._announcements.scopes_of(each, entry.order_id)
         }
         return MailContext(orders, watchers, await self._people.choices(scopes))
 

@@ -2,16 +2,17 @@
 
 import asyncio
 
-from services.threads import lists, views
+from services.threads import lists, order_page, views
 from services.threads.addresses import AddressKeys
 from services.threads.orders import Orders
-from services.threads.people import People, effective
+from services.threads.people import People, effective, of_order
 from shared.callers import Caller
 from shared.contracts.choices import scopes
 from shared.contracts.contacts import SHOP_MAILBOX
 from shared.errors import refuse
+from shared.fields import OrderId
 from shared.mongo import Database
-from shared.queries import Me, OpenDisputes, Preferences, Unread
+from shared.queries import Me, OpenDisputes, OrderPreferences, Preferences, Unread
 
 
 async def me(database: Database, caller: Caller) -> Me:
@@ -46,6 +47,16 @@ async def preferences(database: Database, caller: Caller, address_keys: AddressK
     whose = scopes(caller.mailbox, None if address is None else address_keys.of(address))
     chosen = await People(database).choices(whose)
     return effective(chosen.get(caller.mailbox), chosen.values())
+
+
+async def order_preferences(
+    database: Database, caller: Caller, order_id: OrderId, address_keys: AddressKeys
+) -> OrderPreferences:
+    """What the caller gets by mail about this order. Raises not_found where it does not exist for them."""
+    seen = await order_page.find(database, caller, order_id)
+    address = await Orders(database).address_of_customer(order_id) if seen.side == "customer" else None
+    whose = scopes(caller.mailbox, None if address is None else address_keys.of(address), order_id)
+    return of_order(order_id, await People(database).choices(whose), caller.mailbox)
 
 
 async def shop_preferences(database: Database, caller: Caller) -> Preferences:

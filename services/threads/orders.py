@@ -135,6 +135,10 @@ class Orders:
                 order_id = "" if newest is None else newest["_id"]
             case _:
                 return None
+        return await self.address_of_customer(order_id)
+
+    async def address_of_customer(self, order_id: OrderId) -> str | None:
+        """Where the mails of this order's customer go; None where there is no such order, or no address."""
         found = await self._orders.find_one({"_id": order_id}, {"snapshot.customer.email": 1})
         address: str | None = found["snapshot"]["customer"].get("email") if found is not None else None
         return address

@@ -1,7 +1,7 @@
 """What people chose: preferences for mails, and which threads administrators watch."""
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,13 +12,13 @@ from services.threads.contacts import Contact
 from services.threads.recipients import Choices, Watcher
 from services.threads.stamped import write_newer
 from shared.commands import MailChoices, PreferencesToSet, WatchToSet
-from shared.contracts.choices import CHOICES, decide
+from shared.contracts.choices import CHOICES, decide, thread_scope
 from shared.contracts.keys import join_key
 from shared.fields import OrderId
 from shared.mongo import Database, Document
-from shared.queries import Preferences
+from shared.queries import OrderPreferences, Preferences
 
-_START: Document = {"messages": True, "disputes": True, "locale": None}
+_START: Document = {"messages": True, "disputes": True, "locale": None, "time_zone": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +128,10 @@ def _or_none(field: str) -> Document:
 
 def _said(wish: PreferencesToSet) -> Document:
     """The choices that the wish is about."""
-    wishes: Document = {"messages": wish.messages, "disputes": wish.disputes, "locale": wish.locale}
+    wishes: Document = {name: getattr(wish, name) for name in _START}
     said = {name: value for name, value in wishes.items() if value is not None}
-    return said | {"locale": None} if wish.forget_locale else said
+    forgotten = {"locale": wish.forget_locale, "time_zone": bool(wish.forget_time_zone)}
+    return said | {name: None for name, is_forgotten in forgotten.items() if is_forgotten}
 
 
 def _choices(document: Document) -> Choices:
@@ -139,16 +140,29 @@ def _choices(document: Document) -> Choices:
         messages=document["messages"],
         disputes=document["disputes"],
         locale=document.get("locale"),
+        time_zone=document.get("time_zone"),
         since={choice: str(since.get(choice, "")) for choice in CHOICES},
     )
 
 
 def effective(own: Choices | None, said: Iterable[Choices]) -> Preferences:
-    """What is mailed by all that was said, in the language that the person chose."""
+    """What is mailed by all that was said, in the language and time zone that the person chose."""
+    own = own or Choices()
+    return Preferences(mails=decided(said), locale=own.locale, time_zone=own.time_zone)
+
+
+def decided(said: Iterable[Choices]) -> MailChoices:
+    """What is mailed by all that was said."""
     known = list(said)
-    decided = {choice: decide(each.said_of(choice) for each in known) for choice in CHOICES}
-    mails = MailChoices(messages=decided["messages"], disputes=decided["disputes"])
-    return Preferences(mails=mails, locale=None if own is None else own.locale)
+    by_choice = {choice: decide(each.said_of(choice) for each in known) for choice in CHOICES}
+    return MailChoices(messages=by_choice["messages"], disputes=by_choice["disputes"])
+
+
+def of_order(order_id: OrderId, chosen: Mapping[str, Choices], person: str) -> OrderPreferences:
+    """What the person gets about this order, by what was chosen in all their scopes."""
+    here = thread_scope(order_id, person)
+    everywhere = decided(choices for scope, choices in chosen.items() if scope != here)
+    return OrderPreferences(order_id=order_id, mails=decided(chosen.values()), everywhere=everywhere)
 
 
 def watching(order_ids: Sequence[OrderId]) -> Document:

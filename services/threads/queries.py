@@ -33,6 +33,7 @@ from shared.queries import (
     Me,
     OrderFilter,
     OrderIntake,
+    OrderPreferences,
     OrderView,
     Preferences,
     ThreadFilter,
@@ -146,6 +147,10 @@ class Answers:
     async def preferences(self, request: Request) -> Response:
         return answer(await me.preferences(self.database, await self._caller(request), self.address_keys))
 
+    async def order_preferences(self, request: Request) -> Response:
+        caller, order_id = await self._caller(request), _in_path(request, "order_id", ORDER_ID)
+        return answer(await me.order_preferences(self.database, caller, order_id, self.address_keys))
+
     async def shop_preferences(self, request: Request) -> Response:
         return answer(await me.shop_preferences(self.database, await self._caller(request)))
 
@@ -226,6 +231,7 @@ def build_router(
         ("/orders/{order_id}", answers.order, OrderView, "An order, its thread, and what you may do"),
         ("/orders/{order_id}/messages", answers.messages, History, "The history of an order's thread"),
         ("/orders/{order_id}/dispute", answers.dispute, DisputeView, "The newest dispute about an order"),
+        ("/orders/{order_id}/preferences", answers.order_preferences, OrderPreferences, "What I get by mail about it"),
         ("/orders/{order_id}/intake/{version}", answers.intake, OrderIntake, "What became of a version of an order"),
         ("/me", answers.me, Me, "Who am I, and what is new"),
         ("/me/preferences", answers.preferences, Preferences, "What I get by mail"),

@@ -11,7 +11,7 @@ from services.threads.thread import Entry
 from shared.callers import Caller
 from shared.contracts.choices import Choice, decide
 from shared.contracts.contacts import ContactVersion
-from shared.fields import Locale, Side, SoldBy
+from shared.fields import Locale, OrderId, Side, SoldBy, TimeZone
 from shared.orders import OrderSnapshot
 
 
@@ -29,11 +29,12 @@ class Watcher:
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What a person wants by mail, and in which language (None: as the order says); `since` is when each was chosen."""
+    """What a person wants by mail, in which language (None: as the order says) and time zone (None: the shop's); `since` is when each was chosen."""
 
     messages: bool = True
     disputes: bool = True
     locale: Locale | None = None
+    time_zone: TimeZone | None = None
     since: Mapping[Choice, str] = field(default_factory=dict)
 
     def said_of(self, choice: Choice) -> tuple[bool, str]:
@@ -53,8 +54,8 @@ class Addressee:
     guest: bool = False
 
 
-ScopesOf = Callable[[Addressee], Iterable[str]]
-"""Whose choices count for an addressee."""
+ScopesOf = Callable[[Addressee, OrderId], Iterable[str]]
+"""Whose choices count for an addressee in the thread of an order."""
 
 
 def parties_by_mail(order: OrderSnapshot, version: ContactVersion) -> tuple[Addressee, ...]:
@@ -87,7 +88,7 @@ def wanted(
     kind: Choice = "messages" if entry.kind == "text" else "disputes"
     kept = []
     for each in people:
-        found = [choices[scope] for scope in scopes_of(each) if scope in choices]
+        found = [choices[scope] for scope in scopes_of(each, entry.order_id) if scope in choices]
         if decide(choice.said_of(kind) for choice in found):
             own = choices.get(each.person)
             kept.append(replace(each, locale=(own.locale if own is not None else None) or each.locale))

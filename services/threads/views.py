@@ -209,4 +209,4 @@ def preferences(stored: Stored | None) -> Preferences:
     if stored is None:
         return Preferences(mails=MailChoices(), locale=None)
     choices = MailChoices(messages=stored["messages"], disputes=stored["disputes"])
-    return Preferences(mails=choices, locale=stored.get("locale"))
+    return Preferences(mails=choices, locale=stored.get("locale"), time_zone=stored.get("time_zone"))

@@ -49,7 +49,7 @@ class Work:
     @property
     def order_id(self) -> str | None:
         command = self.command
-        return None if isinstance(command, MarkThreadsRead | SetPreferences) else command.data.order_id
+        return None if isinstance(command, MarkThreadsRead) else command.data.order_id
 
     @property
     def caller_key(self) -> str:
@@ -100,8 +100,14 @@ def _traced(work: Work) -> Work:
 
 def digest_of(command: Command) -> str:
     """Of what was asked, without who asked (the id is already theirs) and how a repetition is to be taken."""
-    content = command.data.model_dump_json(exclude={"caller", "renewed"})
+    content = command.data.model_dump_json(exclude={"caller", "renewed", *_unsaid(command)})
     return hashlib.blake2b(f"{command.type}\n{content}".encode(), digest_size=16).hexdigest()
+
+
+def _unsaid(command: Command) -> set[str]:
+    """Fields that came later, and of which this command says nothing: a repetition of one from before them has the same digest."""
+    later = ("order_id", "time_zone", "forget_time_zone") if isinstance(command, SetPreferences) else ()
+    return {name for name in later if getattr(command.data, name) is None}
 
 
 def waits(message: AbstractIncomingMessage) -> int:

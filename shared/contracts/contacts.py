@@ -24,6 +24,18 @@ def order_version(version: int, changes: int = 0) -> ContactVersion:
     return f"{version:016d}.{changes:06d}"
 
 
+def contact_place(person: str) -> str:
+    """The place in a thread of the person with this mailbox (`Caller.mailbox`): guest and account are one customer, a watcher is themselves."""
+    role = person.partition(":")[0]
+    match role:
+        case "customer" | "guest":
+            return "customer"
+        case "seller":
+            return role
+        case _:
+            return person
+
+
 def contact_key(role: ContactRole, person: str, thread_id: str | None, *, shop_id: str = MAIN_SHOP) -> str:
     """The key of a contact. A thread has one customer, one seller, and any number of watchers; the shop's mailbox is that of all threads.
 

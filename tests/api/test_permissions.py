@@ -44,6 +44,8 @@ getPreferences         401     200     200     200    200    200      403    200
 setPreferences         401     200     200     200    200    200      403    200    200      401
 getShopPreferences     401     403     403     403    403    200      403    403    403      401
 setShopPreferences     401     403     403     403    403    200      403    403    403      401
+getOrderPreferences    401     200     404     200    404    200      404    200    404      401
+setOrderPreferences    401     200     404     200    404    200      404    200    404      401
 getCommand             401     200     404     404    404    404      404    200    404      401
 listen                 401     200     200     200    200    200      403    200    200      401
 openGuestSession       201     201     201     201    201    201      201    201    201      201
@@ -74,6 +76,8 @@ markRead               401     200     404     404    404    200      404    200
 markThreadsRead        401     200+    404     404    404    200+     403    200+   404      401
 watchThread            401     403     404     404    404    200      404    403    404      401
 unwatchThread          401     403     404     404    404    200      404    403    404      401
+getOrderPreferences    401     200     404     404    404    200      404    200    404      401
+setOrderPreferences    401     200     404     404    404    200      404    200    404      401
 getCommand             401     200     404     404    404    404      404    200    404      401
 openGuestSession       201     201     201     201    201    201      201    201    201      201
 """

@@ -10,13 +10,13 @@ from services.gateway.auth import BearerToken, SignedInCaller
 from services.gateway.bodies import json_body
 from services.gateway.parameters import only_known
 from services.gateway.parts import TheParts
-from services.gateway.requests import ChosenPreferences
-from services.gateway.routes.paths import CommandIdInPath
+from services.gateway.requests import ChosenOrderPreferences, ChosenPreferences
+from services.gateway.routes.paths import CommandIdInPath, OrderIdInPath
 from services.gateway.writes import WriteRequest
 from shared.commands import CommandOutcome, PreferencesToSet, SetPreferences
 from shared.contracts.contacts import SHOP_MAILBOX
 from shared.errors import refuse
-from shared.queries import Me, Preferences
+from shared.queries import Me, OrderPreferences, Preferences
 
 router = APIRouter(prefix="/v1", tags=["persons"], dependencies=[Depends(only_known)])
 
@@ -56,9 +56,47 @@ async def get_preferences(_caller: SignedInCaller, token: BearerToken, parts: Th
 async def set_preferences(
     write: WriteRequest, parts: TheParts, chosen: Annotated[ChosenPreferences, json_body(ChosenPreferences)]
 ) -> Response:
-    """What is left out stays as it is; `"locale": null` goes back to the order's language. A seller's logins share one mailbox."""
+    """What is left out stays as it is; `"locale": null` goes back to the order's language, `"time_zone": null` to the shop's. A seller's logins share one mailbox."""
     asked = _chosen(access.with_inbox(write.caller).mailbox, chosen)
     return await parts.commands.answer(SetPreferences(**write.heading("preferences.set"), data=asked), write)
+
+
+@router.get(
+    "/orders/{order_id}/preferences",
+    operation_id="getOrderPreferences",
+    summary="What the caller gets by mail about an order",
+    response_model=OrderPreferences,
+    responses=described.question(),
+)
+async def get_order_preferences(
+    order_id: OrderIdInPath, signed_in: SignedInCaller, token: BearerToken, parts: TheParts
+) -> Response:
+    """`everywhere` is what comes about all other orders."""
+    access.on_thread(signed_in.caller, order_id)
+    return await parts.threads.ask(f"/v1/orders/{order_id}/preferences", token)
+
+
+@router.put(
+    "/orders/{order_id}/preferences",
+    operation_id="setOrderPreferences",
+    summary="Choose what comes by mail about an order",
+    response_model=OrderPreferences,
+    responses=described.write(404, done={200: OrderPreferences}),
+    openapi_extra=described.takes(ChosenOrderPreferences, {"mails": {"messages": False}}),
+)
+async def set_order_preferences(
+    order_id: OrderIdInPath,
+    write: WriteRequest,
+    parts: TheParts,
+    chosen: Annotated[ChosenOrderPreferences, json_body(ChosenOrderPreferences)],
+) -> Response:
+    """Of this choice and those about all mails (`/v1/me/preferences`, the link in a mail) the newest decides. A seller's logins share one."""
+    caller = access.on_thread(write.caller, order_id)
+    mails = chosen.mails
+    asked = PreferencesToSet(person=caller.mailbox, order_id=order_id, messages=mails.messages, disputes=mails.disputes)
+    return await parts.commands.answer(
+        SetPreferences(**write.heading("order_preferences.set", order_id), data=asked), write
+    )
 
 
 @router.get(
@@ -96,6 +134,8 @@ def _chosen(person: str, chosen: ChosenPreferences) -> PreferencesToSet:
         disputes=chosen.mails.disputes,
         locale=chosen.locale,
         forget_locale="locale" in chosen.model_fields_set and chosen.locale is None,
+        time_zone=chosen.time_zone,
+        forget_time_zone=True if "time_zone" in chosen.model_fields_set and chosen.time_zone is None else None,
     )
 
 

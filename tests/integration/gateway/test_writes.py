@@ -5,6 +5,7 @@ import html
 import re
 import time
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -271,7 +272,7 @@ async def test_what_an_unsubscribe_link_did_is_taken_back_by_one_click_on_its_pa
     assert (off.data.person, off.data.address_key, off.data.undo) == ("guest:1042", "k" * 26, None)
 
     [back] = re.findall(r'action="([^"]+)"', page.body.decode())
-    assert (await api.call("POST", html.unescape(back), data=b"", Content_Type=FORM)).status == 200
+    assert (await api.call("POST", f"/v1/unsubscribe{html.unescape(back)}", data=b"", Content_Type=FORM)).status == 200
 
     await eventually(lambda: len(worker.commands) == 2)
     undone = worker.commands[1]
@@ -280,6 +281,59 @@ async def test_what_an_unsubscribe_link_did_is_taken_back_by_one_click_on_its_pa
     assert (undone.data.person, undone.data.address_key, undone.data.undo) == ("guest:1042", "k" * 26, off.stamp)
     assert (undone.data.messages, undone.data.disputes) == (None, None)
     assert (await api.call("POST", f"{link}&undo=yesterday", data=b"", Content_Type=FORM)).status == 422
+
+
+async def test_a_links_page_ends_the_mails_of_one_order_and_takes_that_back(api: Api, worker: Worker) -> None:
+    token_ = mint_unsubscribe("customer:c-7", secret=LINK_SECRET, now=time.time(), address_key="k" * 26)
+    link = f"/v1/unsubscribe?token={token_}&order=1042&lang=de"
+    page = (await api.call("GET", link)).body.decode()
+    assert ('<html lang="de" dir="ltr">' in page, "Bestellung 1042" in page) == (True, True)
+    [form] = re.findall(r'action="([^"]+)"', page)
+    ended = await api.call("POST", f"/v1/unsubscribe{html.unescape(form)}", data=b"scope=thread", Content_Type=FORM)
+    assert (ended.status, "zu Bestellung 1042 mehr" in ended.body.decode()) == (200, True)
+    await eventually(lambda: worker.commands)
+    (off,) = worker.commands
+    assert isinstance(off, SetPreferences)
+    assert (off.data.person, off.data.order_id, off.data.messages) == ("customer:c-7", "1042", False)
+
+    [back] = re.findall(r'action="([^"]+)"', ended.body.decode())
+    undone = await api.call("POST", f"/v1/unsubscribe{html.unescape(back)}", data=b"", Content_Type=FORM)
+    assert "wie zuvor" in undone.body.decode()
+    await eventually(lambda: len(worker.commands) == 2)
+    (_, back_on) = worker.commands
+    assert isinstance(back_on, SetPreferences)
+    assert (back_on.data.order_id, back_on.data.undo) == ("1042", off.stamp)
+
+
+async def test_one_click_from_a_mail_program_ends_all_mails_also_where_the_link_names_an_order(
+    api: Api, worker: Worker
+) -> None:
+    token_ = mint_unsubscribe("customer:c-7", secret=LINK_SECRET, now=time.time())
+    link = f"/v1/unsubscribe?token={token_}&order=1042&lang=de"
+    for body in (b"List-Unsubscribe=One-Click", b"", b"scope=person"):
+        assert (await api.call("POST", link, data=body, Content_Type=FORM)).status == 200
+    await eventually(lambda: len(worker.commands) == 3)
+    assert {each.data.order_id for each in worker.commands if isinstance(each, SetPreferences)} == {None}
+
+
+async def test_a_broken_link_is_a_page_for_people_and_a_problem_document_for_programs(api: Api, worker: Worker) -> None:
+    browser: dict[str, Any] = {
+        "Accept": "text/html,application/xhtml+xml,*/*;q=0.8",
+        "Accept_Language": "fr-CH, en;q=0.8",
+    }
+    for method, path, status in (
+        ("GET", "/v1/unsubscribe?token=made-up", 404),
+        ("GET", "/v1/unsubscribe", 422),
+        ("POST", "/v1/unsubscribe?token=made-up&lang=it", 404),
+    ):
+        page = await api.call(method, path, **browser)
+        language = "it" if "lang=it" in path else "fr"
+        assert (page.status, page.headers["Content-Type"]) == (status, "text/html; charset=utf-8"), path
+        assert f'<html lang="{language}" dir="ltr">' in page.body.decode()
+        assert "style-src 'sha256-" in page.headers["Content-Security-Policy"]
+        document = await api.call(method, path)
+        assert (document.status, document.json["status"]) == (status, status)
+    assert worker.commands == []
 
 
 async def test_rabbitmq_killed_is_503_within_two_seconds_and_reading_still_works(

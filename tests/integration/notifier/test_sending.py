@@ -94,6 +94,31 @@ async def test_the_chosen_language_wins(make_office: MakeOffice, smtp: SmtpServe
     assert mail.message["Subject"] == "Messages concernant votre commande 1042"
 
 
+async def test_a_thread_that_was_switched_off_meanwhile_is_not_mailed_and_another_one_is(
+    make_office: MakeOffice, smtp: SmtpServer
+) -> None:
+    office = make_office()
+    await office.take(event("about this order"), event("about another", about=order("1043")))
+    off = ChoicesMade(person="thread|1042|customer", stamp="1", messages=False, disputes=False)
+    await office.known.chosen(off)
+    office.sender.start()
+
+    (mail,) = await smtp.wait_for(1)
+    assert mail.message["Subject"] == "Messages about your order 1043"
+    await office.reaches("sent", "skipped")
+
+
+async def test_times_are_in_the_zone_that_the_reader_chose(make_office: MakeOffice, smtp: SmtpServer) -> None:
+    office = make_office()
+    await office.take(event())
+    chosen = ChoicesMade(person="customer:c-7", stamp="1", messages=True, disputes=True, time_zone="Asia/Tokyo")
+    await office.known.chosen(chosen)
+    office.sender.start()
+
+    await smtp.wait_for(1)
+    assert "21:01 JST" in body(smtp)
+
+
 async def test_a_text_that_was_taken_out_meanwhile_is_not_mailed(make_office: MakeOffice, smtp: SmtpServer) -> None:
     office, entry = make_office(), event("4111 1111 1111 1111")
     await office.known.taken_out(

@@ -129,7 +129,7 @@ async def test_a_guest_who_unsubscribed_is_not_mailed_as_an_account_nor_about_a_
     await wire.until(lambda: len(wire.contacts) > 1)
     await wire.ask(post("to the account", by=SELLER))
     answer = await wire.ask(_set(stamps, person=ACCOUNT, messages=True))
-    assert answer.result == {"mails": {"messages": True, "disputes": False}, "locale": None}
+    assert answer.result == {"mails": {"messages": True, "disputes": False}, "locale": None, "time_zone": None}
     await wire.ask(post("to the account, which wants it", by=SELLER))
     await wire.ask(post("about the second order again", by=SELLER, order_id="1043"))
 
@@ -158,3 +158,85 @@ async def test_a_links_own_address_is_switched_off_and_not_the_one_that_the_orde
         event["data"]["person"] for event in wire.notifications if event["type"] == "parley.preferences.changed.v1"
     ]
     assert chosen == [GUEST, f"address|{'k' * 26}"]
+
+
+async def test_a_choice_about_one_order_holds_for_it_alone_until_a_newer_one_of_any_scope(
+    parley: Parley, wire: Wire, stamps: Iterator[str]
+) -> None:
+    parley.start("threads")
+    await parley.ready()
+    silent = Seller(id="s-1", name="Fine Things")
+    for order_id in ("1042", "1043"):
+        await wire.order(snapshot(order_id, seller=silent))
+    me = "customer:c-7"
+    here = await wire.ask(_set(stamps, person=me, order_id="1042", messages=False))
+    assert here.order_id == "1042"
+    on, off = {"messages": True, "disputes": True}, {"messages": False, "disputes": True}
+    assert here.result == {"order_id": "1042", "mails": off, "everywhere": on}
+
+    for order_id in ("1042", "1043"):
+        await wire.ask(post("while this one is off", by=SELLER, order_id=order_id))
+    await wire.ask(_set(stamps, person=me, messages=True))
+    await wire.ask(post("all are on, said later", by=SELLER))
+    await wire.ask(_set(stamps, person=me, messages=False))
+    await wire.ask(post("all are off, said later still", by=SELLER))
+    again = await wire.ask(_set(stamps, person=me, order_id="1042", messages=True))
+    assert again.result == {"order_id": "1042", "mails": on, "everywhere": off}
+    for order_id in ("1042", "1043"):
+        await wire.ask(post("this one alone is on", by=SELLER, order_id=order_id))
+
+    await eventually(lambda: len(wire.event_ids()) == 6, what="six entries")
+    await eventually(lambda: len(_told(wire)) == 3, what="three of them addressed")
+    told = [
+        (event["data"]["order_id"], event["data"]["entry"]["text"])
+        for event in wire.notifications
+        if event["type"] == "parley.entry.addressed.v1"
+    ]
+    assert told == [
+        ("1043", "while this one is off"),
+        ("1042", "all are on, said later"),
+        ("1042", "this one alone is on"),
+    ]
+
+
+async def test_a_guests_choice_about_an_order_stays_when_they_get_an_account_and_is_taken_back_by_one_click(
+    parley: Parley, wire: Wire, stamps: Iterator[str]
+) -> None:
+    parley.start("threads")
+    await parley.ready()
+    silent = Seller(id="s-1", name="Fine Things")
+    guest = Customer(id="g-1", name="Gus", email="gast@example.com", guest=True)
+    await wire.order(snapshot(customer=guest, seller=silent))
+    click = _set(stamps, person=GUEST, order_id="1042", messages=False, disputes=False, renewed=True)
+    await wire.ask(click)
+    await wire.order(
+        snapshot(version=2, customer=guest.model_copy(update={"id": "c-acc", "guest": False}), seller=silent)
+    )
+    await wire.until(lambda: len(wire.contacts) > 0)
+    await wire.ask(post("not told", by=SELLER))
+
+    await wire.ask(_set(stamps, person=GUEST, order_id="1042", undo=click.stamp))
+    await wire.ask(post("told", by=SELLER))
+
+    await eventually(lambda: len(wire.event_ids()) == 2, what="two entries")
+    await eventually(lambda: _told(wire) == [[ACCOUNT]], what="the second is addressed")
+    chosen = {event["data"]["person"] for event in wire.notifications if "preferences" in event["type"]}
+    assert chosen == {"thread|1042|customer"}
+
+
+async def test_whoever_has_no_part_in_an_order_chooses_nothing_about_it(
+    parley: Parley, wire: Wire, stamps: Iterator[str]
+) -> None:
+    parley.start("threads")
+    await parley.ready()
+    await wire.order(snapshot())
+    for person, order_id in (
+        ("customer:c-8", "1042"),
+        ("seller:s-2", "1042"),
+        ("guest:1043", "1042"),
+        ("shop", "1042"),
+    ):
+        answer = await wire.ask(_set(stamps, person=person, order_id=order_id, messages=False))
+        assert (answer.state, answer.status) == ("rejected", 404), person
+    assert (await wire.ask(_set(stamps, person="customer:c-7", order_id="1044", messages=False))).status == 404
+    assert (await wire.ask(_set(stamps, person="admin:a-1", order_id="1042", messages=False))).status == 200

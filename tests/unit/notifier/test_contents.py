@@ -8,8 +8,8 @@ from services.notifier.contents import (
     Moved,
     Nothing,
     Plan,
-    chosen_locale,
     left_to_tell,
+    own_choices,
     plan,
     recipient_now,
 )
@@ -161,5 +161,7 @@ def test_the_language_is_the_persons_own_choice() -> None:
         ChoicesMade(person="customer:c-7", stamp="1", messages=True, disputes=True, locale="fr"),
     )
 
-    assert chosen_locale(Knowledge(choices=said), "customer:c-7") == "fr"
-    assert chosen_locale(Knowledge(choices=said), "customer:c-8") is None
+    own = own_choices(Knowledge(choices=said), "customer:c-7")
+    assert own is not None
+    assert own.locale == "fr"
+    assert own_choices(Knowledge(choices=said), "customer:c-8") is None

@@ -27,9 +27,9 @@ WATCHER = Watcher(
 ADMINISTRATORS = Addressee("shop", "shop", "Administrators", "admins@example.com", "en", "0")
 
 
-def _scopes(each: Addressee) -> tuple[str, ...]:
+def _scopes(each: Addressee, order_id: str) -> tuple[str, ...]:
     """On the customer's side the address counts too; it stands for itself here."""
-    return scopes(each.person, each.email if each.inbox == "customer" else None)
+    return scopes(each.person, each.email if each.inbox == "customer" else None, order_id)
 
 
 def _entries(*commands: object) -> list[Entry]:

@@ -8,7 +8,8 @@ import pytest
 from services.threads import views
 from services.threads.views import Mark
 from shared.callers import Caller
-from shared.queries import PartyView
+from shared.commands import MailChoices
+from shared.queries import PartyView, Preferences
 
 NOW = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
 CUSTOMER = Caller(role="customer", id="c-1", name="Carla")
@@ -191,4 +192,4 @@ def test_an_order_number_stands_in_paths_as_it_is_or_quoted() -> None:
 
 
 def test_without_a_choice_all_mails_come_in_the_orders_language() -> None:
-    assert views.preferences(None).model_dump() == {"mails": {"messages": True, "disputes": True}, "locale": None}
+    assert views.preferences(None) == Preferences(mails=MailChoices(), locale=None, time_zone=None)
