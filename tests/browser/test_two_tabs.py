@@ -317,3 +317,43 @@ async def test_the_outbox_says_that_the_sign_in_has_ended_and_not_that_there_is_
     await page.unroute_all()
     await page.get_by_role("button", name="Try now").click()
     await expect(page.locator(".state.stored")).to_have_count(1)
+
+
+async def test_a_tab_that_is_suspended_while_it_sends_holds_up_no_other(front: Front) -> None:
+    order = await front.order(customer="c-suspended", seller="s-suspended")
+    token = front.parley.customer("c-suspended")
+    visit = await front.visit(token, f"orders/{order}")
+    first = visit.page
+    await expect(box(first)).to_be_visible()
+    second = await visit.context.new_page()
+    await second.clock.install()
+    await second.goto(front.address(f"login#token={token}"))
+    await second.wait_for_url(lambda url: "/login" not in url)
+    await second.goto(front.address(f"orders/{order}"))
+    await expect(box(second)).to_be_visible()
+
+    asked: list[Route] = []
+
+    async def hold(route: Route) -> None:
+        if route.request.method == "POST":
+            asked.append(route)
+        else:
+            await route.continue_()
+
+    await first.route("**/v1/orders/*/messages", hold)
+    await box(first).fill("of the one that sleeps")
+    await box(first).press("Control+Enter")
+    await eventually(lambda: asked, what="the first tab's try")
+    session = await visit.context.new_cdp_session(first)
+    await session.send("Page.setWebLifecycleState", {"state": "frozen"})
+
+    await box(second).fill("of the one that is awake")
+    await box(second).press("Control+Enter")
+    await expect(second.locator(".pending")).to_have_count(2)
+    await second.clock.fast_forward(60_000)
+    await expect(second.locator(".pending")).to_have_count(0)
+    assert await texts(front, token, order) == ["of the one that sleeps", "of the one that is awake"]
+    await session.send("Page.setWebLifecycleState", {"state": "active"})
+    await first.unroute_all(behavior="ignoreErrors")
+    await expect(first.locator(".pending")).to_have_count(0, timeout=40_000)
+    assert await texts(front, token, order) == ["of the one that sleeps", "of the one that is awake"]

@@ -1,5 +1,7 @@
 // Parley's HTTP API: questions, writes and the live stream, with problem documents as exceptions.
 
+import { SignedOut } from "./tokens.js";
+
 const PATIENCE_MS = 20_000;
 
 /** What the server refused, as it said so (RFC 9457). */
@@ -100,7 +102,7 @@ export class Api {
     try {
       return await this.#tokens.current();
     } catch (error) {
-      if (error instanceof TypeError) throw new Unreachable(error.message);
+      if (!(error instanceof SignedOut)) throw new Unreachable(error.message);
       throw new Problem(401, { type: "urn:parley:problem:unauthenticated", detail: error.message });
     }
   }

@@ -50,7 +50,8 @@ export class App {
       this.session = await signedIn;
     } catch (error) {
       if (error instanceof SignedOut) return this.#showSignedOut();
-      if (error instanceof TypeError) return this.#showAway();
+      this.#showAway();
+      if (error instanceof TypeError) return undefined;
       throw error;
     }
     this.session.lang = this.#lang;

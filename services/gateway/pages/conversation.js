@@ -347,7 +347,7 @@ export class Conversation {
     const { dispute } = this.#thread;
     const isOpen = this.#thread.isDisputed;
     const canClose = isOpen && this.#thread.may("close_dispute") && !this.#pending().some((item) => item.kind === "close");
-    const trouble = outbox.trouble(this.orderId) ?? { away: "unreachable", "signed-out": "signed-out" }[live.state];
+    const trouble = outbox.trouble(this.orderId) ?? { away: live.trouble, "signed-out": "signed-out" }[live.state];
     const signature = JSON.stringify([lang.tag, isOpen && dispute.id, canClose, trouble, this.#notice]);
     this.#part(this.#parts.banner, signature, () => [
       this.#notice !== null && noticeBanner(lang, this.#notice, () => ((this.#notice = null), this.render())),

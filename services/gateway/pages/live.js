@@ -22,6 +22,8 @@ const MOST_STANDSTILLS = 3;
 export class Live {
   /** `connecting`, `live`, `polling` (the server answers, but no events come), `away` (nothing answers; trying again), `signed-out`. */
   state = "connecting";
+  /** While `away`: `unreachable`, or `busy` where the server answers that it cannot. */
+  trouble = "unreachable";
 
   #api;
   #name;
@@ -119,7 +121,7 @@ export class Live {
     }, LEADER_ANSWERS_MS);
   }
 
-  #onOtherTab({ kind, data, id, state }) {
+  #onOtherTab({ kind, data, id, state, trouble }) {
     if (kind === "hello") {
       if (this.#leads) this.#tellOthers({ kind: "here", state: this.state });
     } else if (kind === "retry") {
@@ -129,6 +131,7 @@ export class Live {
     } else if (!this.#leads && this.state !== "signed-out") {
       clearTimeout(this.#leaderTimer);
       if (id) this.#lastId = id;
+      if (trouble) this.trouble = trouble;
       if (kind === "here") this.#follow(state);
       else if (kind === "state") this.#follow(data);
       else this.#tell(kind, data);
@@ -142,7 +145,7 @@ export class Live {
   }
 
   #tellOthers(message) {
-    this.#channel?.postMessage({ ...message, id: this.#lastId });
+    this.#channel?.postMessage({ ...message, id: this.#lastId, trouble: this.trouble });
   }
 
   #tell(kind, data) {
@@ -222,14 +225,15 @@ export class Live {
   async #poll() {
     const isDone = () => !this.#leads || this.#stop.signal.aborted || this.state === "live";
     let answers = true;
+    this.#pollNoMore();
     if (!isDone())
       try {
         await this.#api.get("/v1/me");
       } catch (error) {
         if (error.isSignedOut) return this.#become("signed-out");
         answers = !error.isPassing;
+        this.trouble = error.status ? "busy" : "unreachable";
       }
-    this.#pollNoMore();
     if (isDone()) return undefined;
     this.#become(answers ? "polling" : "away");
     if (answers) this.#tellAll("resync", null);

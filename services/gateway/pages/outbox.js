@@ -151,32 +151,38 @@ export class Outbox {
     for (const listener of [...this.#listeners]) listener(orderId, stored);
   }
 
-  /** Sends what waits, in order; one tab at a time where the browser can say so. Asked while it is at it, it looks once more. */
+  /**
+   * Sends what waits, in order, until there is nothing; each item in a turn of one tab, where the browser can say so. Asked while it is at
+   * it, it looks once more.
+   */
   async #send(orderId) {
     if (this.#sending.has(orderId)) return void this.#sending.set(orderId, true);
-    do {
+    let failures = 0;
+    this.#sending.set(orderId, true);
+    while (this.#sending.get(orderId) && !this.#stop.signal.aborted) {
       this.#sending.set(orderId, false);
-      await alone(`parley:outbox:${orderId}:${this.#api.base}`, this.#stop.signal, () => this.#sendAll(orderId));
-    } while (this.#sending.get(orderId) && !this.#stop.signal.aborted);
+      const turn = () => this.#sendNext(orderId);
+      const error = await alone(`parley:outbox:${orderId}:${this.#api.base}`, this.#stop.signal, turn);
+      failures = error ? failures + 1 : 0;
+      if (error) await this.#pause(orderId, pauseMs(error, failures));
+    }
     this.#sending.delete(orderId);
   }
 
-  async #sendAll(orderId) {
-    let failures = 0;
-    while (!this.#stop.signal.aborted) {
-      try {
-        const item = await this.#next(orderId);
-        if (!item) return;
-        await this.#try(orderId, item);
-        failures = 0;
-        this.#setTrouble(orderId, null);
-      } catch (error) {
-        if (!error.isPassing && !error.isSignedOut && !(error instanceof DOMException)) reportError(error);
-        failures += 1;
-        this.#setTrouble(orderId, troubleOf(error));
-        const pauseMs = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** failures);
-        await this.#pause(orderId, Math.max((error.retryAfterS ?? 0) * 1000, pauseMs));
-      }
+  /** One item, if any waits. Resolves to what went wrong where it is to be tried again. */
+  async #sendNext(orderId) {
+    try {
+      const item = await this.#next(orderId);
+      if (!item) return null;
+      this.#sending.set(orderId, true);
+      await this.#try(orderId, item);
+      this.#setTrouble(orderId, null);
+      return null;
+    } catch (error) {
+      if (!error.isPassing && !error.isSignedOut && !(error instanceof DOMException)) reportError(error);
+      this.#sending.set(orderId, true);
+      this.#setTrouble(orderId, troubleOf(error));
+      return error;
     }
   }
 
@@ -274,6 +280,10 @@ export class Outbox {
 
 function isWaiting(item) {
   return item.state === "waiting";
+}
+
+function pauseMs(error, failures) {
+  return Math.max((error.retryAfterS ?? 0) * 1000, Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** failures));
 }
 
 function troubleOf(error) {

@@ -5,6 +5,7 @@ import { inTab } from "./web_storage.js";
 
 const NAME = "parley:tab";
 const CLAIM_WAITS_MS = 500;
+const SUSPENDED_AFTER_MS = 60_000;
 
 let works = null;
 let name = null;
@@ -15,15 +16,31 @@ export function locksWork() {
   return works;
 }
 
-/** Runs `work` while no other tab does, where the browser can say so; where it cannot, at once. */
+/**
+ * Runs `work` while no other tab does, where the browser can say so; where it cannot, at once. A tab that has had its turn for too long is
+ * suspended, and is not waited for: so `work` must bear that two tabs do it.
+ */
 export async function alone(lock, signal, work) {
   if (!(await locksWork())) return work();
-  try {
-    return await navigator.locks.request(lock, { signal }, work);
-  } catch (error) {
-    if (!signal.aborted) throw error;
-    return undefined;
+  const patience = new AbortController();
+  const timer = setTimeout(() => patience.abort(), SUSPENDED_AFTER_MS);
+  let running = null;
+  const begin = () => {
+    clearTimeout(timer);
+    running = work();
+    return running;
+  };
+  for (const options of [{ signal: AbortSignal.any([signal, patience.signal]) }, { steal: true }]) {
+    try {
+      return await navigator.locks.request(lock, options, begin);
+    } catch (error) {
+      if (running !== null) return running;
+      if (!signal.aborted && !patience.signal.aborted) throw error;
+      if (signal.aborted) break;
+    }
   }
+  clearTimeout(timer);
+  return undefined;
 }
 
 /** A channel to the other tabs, or null. */
