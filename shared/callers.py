@@ -2,7 +2,7 @@
 
 from typing import Final, Literal
 
-from shared.fields import Grown, Name, OrderId, PersonId, Side
+from shared.fields import Grown, Name, OrderId, PersonId, Side, SoldBy
 
 Role = Literal["customer", "seller", "admin", "service", "guest"]
 
@@ -10,6 +10,14 @@ Role = Literal["customer", "seller", "admin", "service", "guest"]
 SHOP_SELLER_ID: Final = "~shop"
 
 ROLES_WITH_SIDE: dict[Role, Side] = {"customer": "customer", "guest": "customer", "seller": "seller", "admin": "shop"}
+
+
+# Whose read marks a side sees, by who sells. Customer and seller see each other's; the shop's staff see both, and beside a seller of a
+# marketplace nobody sees theirs.
+MARKS_SEEN: dict[SoldBy, dict[Side, tuple[Side, ...]]] = {
+    "seller": {"customer": ("seller",), "seller": ("customer",), "shop": ("customer", "seller")},
+    "shop": {"customer": ("shop",), "seller": (), "shop": ("customer",)},
+}
 
 
 class Caller(Grown):

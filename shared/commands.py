@@ -49,10 +49,14 @@ class Asked(Grown):
 
 
 class MessageToPost(Asked):
-    """`after` is the id of its author's previous post: this one is not committed before that one, for at most 10 s."""
+    """`after` is the id of its author's previous post: this one is not committed before that one, for at most 10 s.
+
+    `seen_seq` is the newest entry that the author had seen when they wrote: their mark moves there, never further and never back.
+    """
 
     text: MessageText
     after: CommandId | None = None
+    seen_seq: Seq | None = None
 
 
 class DisputeToOpen(Asked):

@@ -100,7 +100,10 @@ class TextTakenOut(Grown):
 
 
 class MarkMoved(Grown):
-    """A person of an inbox has read up to `up_to_seq` (0: marked unread). `unread` is what is new for the inbox after it."""
+    """A person of an inbox has read up to `up_to_seq` (0: marked unread). `unread` is what is new for the inbox after it.
+
+    `furthest_seq` is the furthest that anybody of the inbox has ever read: it never goes back. Events of the first release do not have it.
+    """
 
     order_id: OrderId
     customer_id: PersonId
@@ -110,6 +113,7 @@ class MarkMoved(Grown):
     person: str
     up_to_seq: Seq
     unread: int
+    furthest_seq: Seq | None = None
 
 
 class ChoicesMade(Grown):

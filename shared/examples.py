@@ -116,7 +116,9 @@ ORDER_EVENTS: Final[list[Envelope]] = [
 ]
 
 COMMANDS: Final[list[Envelope]] = [
-    _command(commands.PostMessage, order_id=ORDER_ID, caller=CUSTOMER, text="Where is my lamp?", after=EARLIER_ID),
+    _command(
+        commands.PostMessage, order_id=ORDER_ID, caller=CUSTOMER, text="Where is my lamp?", after=EARLIER_ID, seen_seq=3
+    ),
     _command(commands.OpenDispute, order_id=ORDER_ID, caller=CUSTOMER, reason="damaged", text="The shade is broken."),
     _command(
         commands.CloseDispute,
@@ -169,7 +171,7 @@ EVENTS: Final[list[Envelope]] = [
     _event(
         events.ThreadRead,
         f"{POST_ID}.{ORDER_ID}",
-        {**_PARTIES, "inbox": "seller", "person": "seller:u-3", "up_to_seq": 4, "unread": 0},
+        {**_PARTIES, "inbox": "seller", "person": "seller:u-3", "up_to_seq": 4, "unread": 0, "furthest_seq": 4},
     ),
 ]
 

@@ -125,20 +125,33 @@ class History(Grown):
 
 
 class LastEntry(Grown):
-    """The newest entry, as a list shows it; `excerpt` is at most 140 characters, null where redacted."""
+    """The newest entry, as a list shows it; `excerpt` is at most 140 characters, null where redacted. `mine`: written by the caller."""
 
     seq: Seq
     kind: EntryKind
     author: PublicAuthor
     excerpt: str | None
     at: Moment
+    mine: bool = False
+
+
+class SeenBy(Grown):
+    """How far the other sides have read: each one's furthest mark, which never goes back (0: nothing yet).
+
+    Null: not one of the other sides of this conversation. A customer and a seller see each other; where the shop itself sells, the customer
+    and the shop do. In a marketplace the shop sees both, and neither sees how far its staff have read.
+    """
+
+    customer: Seq | None = None
+    seller: Seq | None = None
+    shop: Seq | None = None
 
 
 class ThreadSummary(Grown):
     """A thread in a few figures.
 
     `unread` is what is new for the caller's inbox (a badge), `new_for_me` what is above the caller's own mark. `waiting_since`:
-    since when the customer waits for an answer.
+    since when the customer waits for an answer. `seen_by`: how far the other sides have read.
     """
 
     last_seq: Seq
@@ -148,6 +161,7 @@ class ThreadSummary(Grown):
     dispute: DisputeView | None
     waiting_since: Moment | None
     active_at: Moment | None
+    seen_by: SeenBy = SeenBy()
 
 
 class PartyView(Grown):
@@ -181,12 +195,32 @@ class OrderDetails(OrderSummary):
     items: list[Item]
 
 
+class SnippetPart(Grown):
+    """A piece of a snippet; `hit`: it is what was sought, as it is written there."""
+
+    text: str
+    hit: bool = False
+
+
+class Snippet(Grown):
+    """Why a search found a thread: the newest text with a word that was sought, around the first hit, at most 160 characters."""
+
+    seq: Seq
+    author: PublicAuthor
+    mine: bool
+    parts: list[SnippetPart]
+
+
 class ThreadRow(Grown):
-    """A row of both lists, My account > Orders and My account > Messages. `messages` is the path of the history."""
+    """A row of both lists, My account > Orders and My account > Messages. `messages` is the path of the history.
+
+    `snippet` is for a search alone, and null where the order's number, people and first item have every word that was sought.
+    """
 
     order: OrderSummary
     thread: ThreadSummary
     messages: str
+    snippet: Snippet | None = None
 
 
 class ThreadPage(Grown):

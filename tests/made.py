@@ -48,7 +48,8 @@ def snapshot(order_id: str = "1042", *, version: int = 1, **changes: Any) -> Ord
 
 
 def post(text: str, *, order_id: str = "1042", by: Caller = CUSTOMER, **more: Any) -> PostMessage:
-    data = MessageToPost(order_id=order_id, caller=by, text=text, after=more.pop("after", None))
+    after, seen_seq = more.pop("after", None), more.pop("seen_seq", None)
+    data = MessageToPost(order_id=order_id, caller=by, text=text, after=after, seen_seq=seen_seq)
     return PostMessage(data=data, **envelope(**more))
 
 

@@ -17,6 +17,7 @@ WORDS: Final[Mapping[int, str]] = {
     404: "There is no such thing for this caller; another person's order looks the same",
     408: "The body came in too slowly",
     409: "The Idempotency-Key stands for another request, or the thread is in another state",
+    410: "The link was good and has ended: its order belongs to an account now, or is not there any more",
     412: "The dispute has changed since the caller looked (`If-Match`)",
     413: "The body is too large",
     415: "The body is not JSON in UTF-8",

@@ -42,6 +42,7 @@ MODELS: Final[tuple[type[BaseModel], ...]] = (
     results.OrderTaken,
     audience.LiveEntry,
     audience.LiveRead,
+    audience.LiveSeen,
     audience.LiveRedaction,
 )
 

@@ -102,6 +102,8 @@ def command(order_id: str, message: NewMessage, write: Write) -> ReadyCommand:
     asked: dict[str, object] = {"order_id": order_id, "caller": _fields(caller), "text": message.text}
     if message.after is not None:
         asked["after"] = message.after
+    if message.seen_seq is not None:
+        asked["seen_seq"] = message.seen_seq
     envelope: dict[str, object] = {
         "specversion": "1.0",
         "id": heading["id"],

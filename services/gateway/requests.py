@@ -50,10 +50,15 @@ Key = Annotated[
 
 
 class NewMessage(Contract):
-    """A message to post. `after` is the id of the author's previous one: this one is not committed before it, for at most 10 s."""
+    """A message to post. `after` is the id of the author's previous one: this one is not committed before it, for at most 10 s.
+
+    `seen_seq` is the newest entry that the author has seen: their read mark moves there, never further and never back. A number that the
+    thread has not come to counts as its newest entry.
+    """
 
     text: NewText
     after: CommandId | None = None
+    seen_seq: Seq | None = None
 
 
 class NewDispute(Contract):

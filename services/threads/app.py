@@ -159,16 +159,17 @@ def build_worker(settings: Settings, store: Database, metrics: Metrics) -> Worke
         link_secret=settings.link_secret.get_secret_value(),
         address_keys=AddressKeys(settings.address_key.get_secret_value()),
     )
+    marks = Marks(store, log=entries, projection=projection)
     finisher = Finisher(
         entries=entries,
         projection=projection,
+        marks=marks,
         orders=orders,
         people=people,
         announcements=announcements,
         publisher=publisher,
     )
     states = States(log=entries, orders=orders)
-    marks = Marks(store, log=entries, projection=projection)
     committer = Committer(
         log=entries,
         outcomes=Outcomes(store),

@@ -3,7 +3,7 @@
 Both unique indexes guard it: `_id` (the command's id) makes an entry once, (order_id, seq) lets one writer win.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,12 +11,14 @@ from typing import Any
 from pymongo import ASCENDING, DESCENDING, UpdateMany
 from pymongo.errors import BulkWriteError
 
-from services.threads.thread import Entry, State
+from services.threads.thread import Entry, Seen, State
 from shared.callers import Author
 from shared.fields import OrderId
 from shared.mongo import Database, Document
 
 DUPLICATE_KEY = 11000
+
+Place = tuple[OrderId, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ class Inserted:
 
 
 def document_of(entry: Entry) -> Document:
-    return {
+    document: Document = {
         "_id": entry.id,
         "order_id": entry.order_id,
         "seq": entry.seq,
@@ -46,9 +48,13 @@ def document_of(entry: Entry) -> Document:
         "traceparent": entry.traceparent,
         "unfinished": True,
     }
+    if entry.seen is not None:
+        document["seen"] = {"seq": entry.seen.seq, "stamp": entry.seen.stamp}
+    return document
 
 
 def read_entry(document: Mapping[str, Any]) -> Entry:
+    seen = document.get("seen")
     return Entry(
         id=document["_id"],
         order_id=document["order_id"],
@@ -66,6 +72,7 @@ def read_entry(document: Mapping[str, Any]) -> Entry:
         imported=document["imported"],
         after=State.read(document["after"]),
         traceparent=document.get("traceparent"),
+        seen=None if seen is None else Seen(seen["seq"], seen["stamp"]),
     )
 
 
@@ -100,11 +107,11 @@ class Log:
         found = await (await self._entries.aggregate(newest_seqs_stages(order_ids))).to_list()
         return {document["_id"]: document["seq"] for document in found}
 
-    async def states_at(self, places: Sequence[tuple[OrderId, int]]) -> dict[OrderId, State]:
-        """The states of threads right after these entries, (order id, seq), one a thread; a thread that has no such entry is missing."""
+    async def states_at(self, places: Collection[Place]) -> dict[Place, State]:
+        """The states of threads right after these entries; one that there is no such entry of is missing."""
         asked = [{"order_id": order_id, "seq": seq} for order_id, seq in places]
-        found = self._entries.find({"$or": asked}, {"_id": 0, "order_id": 1, "after": 1})
-        return {document["order_id"]: State.read(document["after"]) for document in await found.to_list()}
+        found = self._entries.find({"$or": asked}, {"_id": 0, "order_id": 1, "seq": 1, "after": 1})
+        return {(each["order_id"], each["seq"]): State.read(each["after"]) for each in await found.to_list()}
 
     async def last_before(self, order_id: OrderId, moment: datetime) -> Entry | None:
         """The newest entry that was committed by that moment."""

@@ -1,4 +1,4 @@
-"""What follows from a committed entry, in this order: project, answer who waits, publish, remove `unfinished`.
+"""What follows from a committed entry, in this order: project, move its author's mark, answer who waits, publish, remove `unfinished`.
 
 Everything here can be done again, by whoever finds the entry unfinished: a repeated command, the sweeper, another worker.
 """
@@ -9,14 +9,17 @@ from typing import Final
 
 import structlog
 
+from services.threads import announcements
 from services.threads.access import Parties
 from services.threads.announcements import Announcements, MailContext
 from services.threads.entries import Log
+from services.threads.marks import Marks, Step
 from services.threads.orders import Orders
 from services.threads.people import People
 from services.threads.projection import Projection
 from services.threads.recipients import Watcher
 from services.threads.thread import Entry
+from shared.events import MarkMoved
 from shared.groups import GroupPublisher
 from shared.publishing import NotPublished, Outgoing
 
@@ -33,12 +36,14 @@ class Finisher:
         *,
         entries: Log,
         projection: Projection,
+        marks: Marks,
         orders: Orders,
         people: People,
         announcements: Announcements,
         publisher: GroupPublisher,
     ) -> None:
-        self._log, self._projection, self._orders, self._people = entries, projection, orders, people
+        self._log, self._projection, self._marks = entries, projection, marks
+        self._orders, self._people = orders, people
         self._announcements, self._publisher = announcements, publisher
 
     async def finish(
@@ -58,19 +63,36 @@ class Finisher:
             return 0
         ordered = sorted(entries, key=lambda entry: (entry.order_id, entry.seq))
 
-        async def project() -> None:
-            await self._projection.write_entries(ordered)
+        async def project() -> list[tuple[Entry, MarkMoved]]:
+            moved, _ = await asyncio.gather(self._move_marks(ordered, parties), self._projection.write_entries(ordered))
             answer(ordered)
+            told = await self._marks.moved([step for _, step in moved])
+            return [(entry, mark) for (entry, _), mark in zip(moved, told, strict=True)]
 
         # Whom to mail is looked up while the projection is written: what only reads costs no time of its own.
-        _, context = await asyncio.gather(project(), self._mail_context(ordered, parties, watchers))
+        marks, context = await asyncio.gather(project(), self._mail_context(ordered, parties, watchers))
         outgoing = self._outgoing(ordered, parties, context)
+        for entry, mark in marks:
+            of_entry = next((messages for each, messages in outgoing if each is entry), None)
+            if of_entry is not None:
+                of_entry += announcements.of_mark(entry.id, mark, now=entry.committed_at, traceparent=entry.traceparent)
         confirmed = await self._publish([message for _, messages in outgoing for message in messages])
         finished = [
             entry for entry, messages in outgoing if all(message.message_id in confirmed for message in messages)
         ]
         await self._log.mark_finished(finished)
         return len(finished)
+
+    async def _move_marks(self, entries: Sequence[Entry], parties: Mapping[str, Parties]) -> list[tuple[Entry, Step]]:
+        """Moves the authors' marks to what they had seen; the entries that moved one."""
+        steps = {
+            Step(
+                parties[each.order_id], each.author.person, each.author.side, each.seen.seq, each.seen.stamp, True
+            ): each
+            for each in entries
+            if each.seen is not None and each.order_id in parties
+        }
+        return [(steps[step], step) for step in await self._marks.advance(list(steps))]
 
     def _outgoing(
         self, entries: Sequence[Entry], parties: Mapping[str, Parties], context: MailContext

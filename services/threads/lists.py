@@ -35,7 +35,7 @@ POSITION_OF: Final[dict[ThreadSort, Position]] = {
     "waiting": "waiting",
     "oldest_dispute": "disputed",
 }
-ROW: Final[dict[str, Any]] = {"lists": 0, "talks": 0, "marks": 0}
+ROW: Final[dict[str, Any]] = {"lists": 0, "talks": 0}
 
 
 @dataclass(frozen=True, slots=True)

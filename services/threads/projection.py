@@ -5,7 +5,7 @@ Three parts, each with a guard of its own: the order's summary (`version` and `s
 (`unread`, `lists`, `talks` and the sort positions) is computed by MongoDB from the merged document, in the same update.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -28,13 +28,22 @@ Stage = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class InboxMark:
-    """The newest mark of an inbox: at `seq`, of which `own` are entries of that side."""
+    """The newest mark of an inbox: at `seq`, of which `own` are entries of that side. `furthest` is how far anybody of it ever read."""
 
     order_id: str
     side: Side
     stamp: str
     seq: int
     own: int
+    furthest: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class InboxFigures:
+    """What is new in an inbox, and how far anybody of it ever read."""
+
+    unread: int
+    furthest: int
 
 
 class Projection:
@@ -76,10 +85,16 @@ class Projection:
                     [UpdateOne({"_id": mark.order_id}, marks_update([mark]), upsert=True) for mark in of_side]
                 )
 
-    async def unread(self, order_ids: Sequence[str]) -> dict[str, dict[Side, int]]:
-        """What is new in each inbox, by order."""
-        found = self._threads.find({"_id": {"$in": list(order_ids)}}, {"unread": 1})
-        return {document["_id"]: document["unread"] for document in await found.to_list()}
+    async def inboxes(self, order_ids: Sequence[str]) -> dict[str, dict[Side, InboxFigures]]:
+        """The figures of each inbox, by order."""
+        found = self._threads.find({"_id": {"$in": list(order_ids)}}, {"unread": 1, "marks": 1})
+        return {
+            document["_id"]: {
+                side: InboxFigures(document["unread"][side], furthest_of(document.get("marks", {}).get(side)))
+                for side in SIDES
+            }
+            for document in await found.to_list()
+        }
 
     async def _write(self, writes: list[UpdateOne]) -> None:
         """Two upserts of a new document may race; the one that loses is simply written again onto the other."""
@@ -155,12 +170,33 @@ def _state(entry: Entry) -> dict[str, Any]:
 
 
 def marks_update(marks: Collection[InboxMark]) -> list[Stage]:
-    """The inboxes' marks, all of one side and one a thread, where their stamps are newer than what stands, and everything derived."""
+    """The inboxes' marks, all of one side and one a thread, where their stamps are newer than what stands, and everything derived.
+
+    How far an inbox ever read is kept where its mark has gone back.
+    """
     (side,) = {mark.side for mark in marks}
-    values = {mark.order_id: {"stamp": mark.stamp, "seq": mark.seq, "own": mark.own} for mark in marks}
-    newer = {"$lt": [{"$ifNull": [f"$marks.{side}.stamp", ""]}, "$new.stamp"]}
-    mark = {"$cond": [newer, "$new", _stored(f"$marks.{side}")]}
-    return [{"$set": {"new": own_of(values)}}, {"$set": {f"marks.{side}": mark}}, *DERIVED, {"$unset": "new"}]
+    stands = f"$marks.{side}"
+    values = {
+        mark.order_id: {"mark": {"stamp": mark.stamp, "seq": mark.seq, "own": mark.own}, "furthest": mark.furthest}
+        for mark in marks
+    }
+    newer = {"$lt": [{"$ifNull": [f"{stands}.stamp", ""]}, "$new.mark.stamp"]}
+    furthest = {"$max": [f"{stands}.furthest", f"{stands}.seq", "$new.mark.seq", "$new.furthest"]}
+    moved = {"$mergeObjects": [{"$cond": [newer, "$new.mark", stands]}, {"furthest": furthest}]}
+    went_back = {"$gt": [f"{stands}.furthest", f"{stands}.seq"]}
+    left_out = {f"marks.{side}.furthest": {"$cond": [went_back, f"{stands}.furthest", "$$REMOVE"]}}
+    return [
+        {"$set": {"new": own_of(values)}},
+        {"$set": {f"marks.{side}": moved}},
+        {"$set": left_out},
+        *DERIVED,
+        {"$unset": "new"},
+    ]
+
+
+def furthest_of(mark: Mapping[str, Any] | None) -> int:
+    """How far an inbox ever read, by its stored mark."""
+    return 0 if mark is None else int(mark.get("furthest", mark["seq"]))
 
 
 def _guarded(newer: Expression, fields: dict[str, Any]) -> Stage:

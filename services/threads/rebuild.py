@@ -17,6 +17,7 @@ from uuid6 import uuid7
 from services.threads.entries import read_entry
 from services.threads.indexes import INDEXES
 from services.threads.orders import read_snapshot
+from services.threads.person_marks import inbox_part
 from services.threads.projection import InboxMark, Projection
 from services.threads.thread import Entry, State
 from shared.envelope import first_error
@@ -256,29 +257,40 @@ async def _newest(database: Database, order_ids: list[str]) -> list[Document]:
 
 
 async def _marks(database: Database, order_ids: list[str]) -> tuple[list[InboxMark], list[Unreadable]]:
-    """Each inbox's newest mark, out of its persons' own ones."""
-    newest: dict[tuple[str, Side], Document] = {}
+    """Each inbox's newest mark, out of its persons' own ones, and how far any of them ever read."""
+    newest: dict[tuple[str, Side], tuple[str, int]] = {}
+    furthest: dict[tuple[str, Side], int] = {}
     reads = await leniently(database["reads"]).find({"order_id": {"$in": order_ids}}).to_list()
     good, bad = _read_each(reads, _read_mark, "a read mark")
     for read in good:
-        key = (read["order_id"], read["side"])
-        if key not in newest or newest[key]["stamp"] < read["stamp"]:
-            newest[key] = read
+        newest[read.inbox] = max(newest.get(read.inbox, read.mark), read.mark)
+        furthest[read.inbox] = max(furthest.get(read.inbox, 0), read.furthest)
     marks = []
-    for (order_id, side), read in newest.items():
+    for (order_id, side), (stamp, seq) in newest.items():
         entry = await leniently(database["entries"]).find_one(
-            {"order_id": order_id, "seq": read["seq"]}, {"order_id": 1, "after": 1}
+            {"order_id": order_id, "seq": seq}, {"order_id": 1, "after": 1}
         )
-        states, unreadable = _read_each([entry] if entry else [], _state_after, f"entry {read['seq']}")
+        states, unreadable = _read_each([entry] if entry else [], _state_after, f"entry {seq}")
         state = states[0] if states else State()
-        marks.append(InboxMark(order_id, side, read["stamp"], read["seq"], state.by_side[side]))
+        own, ever = state.by_side[side], furthest[order_id, side]
+        marks.append(InboxMark(order_id, side, stamp, seq, own, furthest=ever))
         bad += unreadable
     return marks, bad
 
 
-def _read_mark(document: Document) -> Document:
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What a person's mark says of their inbox's: the newest wish that moved it, (stamp, seq), and how far they ever read."""
+
+    inbox: tuple[str, Side]
+    mark: tuple[str, int]
+    furthest: int
+
+
+def _read_mark(document: Document) -> _Read:
     """The mark, if what is needed of it is there."""
-    return {name: document[name] for name in ("order_id", "side", "stamp", "seq")}
+    inbox, seq = (document["order_id"], document["side"]), int(document["seq"])
+    return _Read(inbox, inbox_part(document), furthest=int(document.get("furthest", seq)))
 
 
 def _state_after(entry: Document) -> State:

@@ -3,19 +3,21 @@
 There is no text index: it would have to be searched for everybody and then filtered, and finds words, not parts of them.
 """
 
+import asyncio
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from services.threads import lists, views
 from services.threads.cursors import Cursors
 from services.threads.folding import fold
 from services.threads.lists import Listing
+from services.threads.snippets import snippet
 from shared.callers import Caller
 from shared.fields import OrderId
 from shared.mongo import Database, Document
-from shared.queries import ThreadPage, ThreadSort
+from shared.queries import Snippet, ThreadPage, ThreadSort
 
 MAX_THREADS: Final = 500
 MAX_ENTRIES: Final = 20_000
@@ -70,11 +72,12 @@ def _without_sign(word: str) -> str:
 
 @dataclass(slots=True)
 class Walk:
-    """How far a search has come: what it found, behind which position it goes on, and whether the list has ended."""
+    """How far a search has come: what it found (`hits`: the newest entry of a thread with one of the words), behind which position it goes on, and whether the list has ended."""
 
     position: str
     wanted: int
     found: list[str]
+    hits: dict[OrderId, int] = field(default_factory=dict)
     searched: int = 0
     entries: int = 0
     ended: bool = False
@@ -107,7 +110,11 @@ async def page(
     while walk.goes_on:
         await _walk_on(database, listing, keywords, walk)
     threads = exact + await _load(database, listing, walk.found)
-    items = await lists.rows(database, caller, listing.side, threads, shop=shop)
+    rows = await lists.rows(database, caller, listing.side, threads, shop=shop)
+    found = await _snippets(
+        database, caller, keywords, {each: walk.hits[each] for each in walk.found if each in walk.hits}
+    )
+    items = [row.model_copy(update={"snippet": found.get(row.order.order_id)}) for row in rows]
     if walk.ended:
         return ThreadPage(items=items, next=None, searched=walk.searched)
     following, behind = listing.following(cursors, after=walk.position, limit=limit, sort=sort)
@@ -139,7 +146,7 @@ async def _walk_on(database: Database, listing: Listing, keywords: Keywords, wal
     chunk = await listing.find(database, after=walk.position, limit=room, projection=SEARCHED)
     within = _within_bounds(chunk, MAX_ENTRIES - walk.entries)
     missing = {thread["_id"]: keywords.missing_on_the_face_of(thread) for thread in within}
-    await _find_in_texts(database, [thread for thread in within if missing[thread["_id"]]], missing)
+    walk.hits |= await _find_in_texts(database, [thread for thread in within if missing[thread["_id"]]], missing)
     for thread in within:
         walk.searched += 1
         walk.entries += thread.get("seq", 0)
@@ -165,54 +172,91 @@ def _within_bounds(chunk: Sequence[Document], entries_left: int) -> list[Documen
 
 async def _find_in_texts(
     database: Database, threads: Sequence[Document], missing: dict[OrderId, frozenset[str]]
-) -> None:
+) -> dict[OrderId, int]:
     """Takes out of `missing` what stands in a text of these threads; of one longer than the bound, the newest texts are looked at.
 
-    First in MongoDB, which finds the words as they are written; then here, in the texts with other letters than ASCII's, folded.
+    Answers the `seq` of each one's newest text with any of the words. First in MongoDB, which finds the words as they are written; then here, in the texts with other letters than ASCII's, folded.
     """
     talked = {thread["_id"]: thread["seq"] for thread in threads if thread.get("seq", 0) > 0}
     if not talked:
-        return
+        return {}
     words = sorted(frozenset.union(*(missing[order_id] for order_id in talked)))
     oldest = max(talked.values()) - MAX_ENTRIES if len(talked) == 1 else 0
-    for order_id, found in (await _as_written(database, list(talked), words, above=oldest)).items():
+    hits: dict[OrderId, int] = {}
+    for order_id, (found, seq) in (await _as_written(database, list(talked), words, above=oldest)).items():
         missing[order_id] -= found
-    await _folded(database, [order_id for order_id in talked if missing[order_id]], missing, above=oldest)
+        hits[order_id] = seq
+    for order_id, seq in (
+        await _folded(database, [order_id for order_id in talked if missing[order_id]], missing, above=oldest)
+    ).items():
+        hits[order_id] = max(seq, hits.get(order_id, 0))
+    return hits
 
 
 async def _as_written(
     database: Database, order_ids: Sequence[OrderId], words: Sequence[str], *, above: int
-) -> dict[OrderId, frozenset[str]]:
+) -> dict[OrderId, tuple[frozenset[str], int]]:
+    """By thread, which of the words stand in its texts, and the newest of these."""
     patterns = [re.escape(word) for word in words]
     has = [{"$regexMatch": {"input": "$text", "regex": pattern, "options": "i"}} for pattern in patterns]
     any_word = {"$regex": "|".join(patterns), "$options": "i"}
     stages: list[Document] = [
         {"$match": {**_entries_of(order_ids, above=above), "text": any_word}},
-        {"$group": {"_id": "$order_id", **{f"w{number}": {"$max": each} for number, each in enumerate(has)}}},
+        {
+            "$group": {
+                "_id": "$order_id",
+                "seq": {"$max": "$seq"},
+                **{f"w{number}": {"$max": each} for number, each in enumerate(has)},
+            }
+        },
     ]
     cursor = await database["entries"].aggregate(stages, maxTimeMS=SEARCH_LIMIT_MS)
     return {
-        found["_id"]: frozenset(word for number, word in enumerate(words) if found[f"w{number}"])
+        found["_id"]: (frozenset(word for number, word in enumerate(words) if found[f"w{number}"]), found["seq"])
         async for found in cursor
     }
 
 
 async def _folded(
     database: Database, order_ids: Sequence[OrderId], missing: dict[OrderId, frozenset[str]], *, above: int
-) -> None:
-    """Others have their turn between the batches."""
+) -> dict[OrderId, int]:
+    """The same for what is written in another way; answers the newest text of each that has one. Others have their turn between the batches."""
+    hits: dict[OrderId, int] = {}
     if not order_ids:
-        return
+        return hits
     cursor = database["entries"].find(
         {**_entries_of(order_ids, above=above), "text": {"$regex": BEYOND_ASCII}},
-        {"order_id": 1, "text": 1},
+        {"order_id": 1, "seq": 1, "text": 1},
         batch_size=TEXTS_IN_A_BATCH,
         max_time_ms=SEARCH_LIMIT_MS,
     )
     async for entry in cursor:
-        if words := missing[entry["order_id"]]:
+        order_id = entry["order_id"]
+        if words := missing[order_id]:
             text = fold(entry["text"])
-            missing[entry["order_id"]] = frozenset(word for word in words if word not in text)
+            missing[order_id] = frozenset(word for word in words if word not in text)
+            if missing[order_id] != words:
+                hits[order_id] = max(entry["seq"], hits.get(order_id, 0))
+    return hits
+
+
+async def _snippets(
+    database: Database, caller: Caller, keywords: Keywords, hits: dict[OrderId, int]
+) -> dict[OrderId, Snippet]:
+    """The hits as they are shown. Others have their turn between the texts."""
+    if not hits:
+        return {}
+    places = [{"order_id": order_id, "seq": seq} for order_id, seq in hits.items()]
+    fields = {"order_id": 1, "seq": 1, "author": 1, "text": 1}
+    shown: dict[OrderId, Snippet] = {}
+    for entry in await database["entries"].find({"$or": places}, fields, max_time_ms=SEARCH_LIMIT_MS).to_list():
+        parts = snippet(entry["text"] or "", keywords.words)
+        if parts:
+            mine = entry["author"]["person"] == caller.person
+            author = views.author_view(entry["author"])
+            shown[entry["order_id"]] = Snippet(seq=entry["seq"], author=author, mine=mine, parts=parts)
+        await asyncio.sleep(0)
+    return shown
 
 
 def _entries_of(order_ids: Sequence[OrderId], *, above: int) -> Document:

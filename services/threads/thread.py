@@ -75,6 +75,14 @@ class Thread:
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """What its author had seen when they wrote an entry, and the stamp of the command that says so."""
+
+    seq: int
+    stamp: str
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One entry of the log, before or after it was committed. `digest` is that of the command it comes from."""
 
@@ -94,6 +102,7 @@ class Entry:
     redacted_by: str | None = None
     imported: bool = False
     traceparent: str | None = None
+    seen: Seen | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,8 +230,15 @@ def _made(
         reason=command.data.reason if isinstance(command, OpenDispute) else None,
         outcome=command.data.outcome if isinstance(command, CloseDispute) else None,
         traceparent=command.traceparent,
+        seen=_seen(command, thread) if isinstance(command, PostMessage) else None,
     )
     return Made(entry, replace(thread, seq=entry.seq, state=after))
+
+
+def _seen(command: PostMessage, thread: Thread) -> Seen | None:
+    """What the author says to have seen, as far as it was there: a post is not refused for a number that is too high."""
+    seq = min(command.data.seen_seq or 0, thread.seq)
+    return Seen(seq, command.stamp) if seq else None
 
 
 def _one_more(counts: Mapping[Any, int], key: str) -> dict[Any, int]:

@@ -7,9 +7,10 @@ from urllib.parse import quote
 
 from services.threads import access
 from services.threads.access import Parties
+from services.threads.projection import furthest_of
 from services.threads.thread import new_entries
 from shared import queries
-from shared.callers import SHOP_SELLER_ID, Caller
+from shared.callers import MARKS_SEEN, SHOP_SELLER_ID, Caller
 from shared.commands import MailChoices
 from shared.events import Dispute
 from shared.fields import OrderId, Side, SoldBy
@@ -24,6 +25,7 @@ from shared.queries import (
     PartyView,
     Preferences,
     PublicAuthor,
+    SeenBy,
     ThreadRow,
     ThreadSummary,
 )
@@ -86,7 +88,7 @@ def entries_of(person: str, after: Stored) -> int:
 
 
 def thread_summary(thread: Stored, caller: Caller, mark: Mark) -> ThreadSummary:
-    after, last = thread.get("after", {}), last_entry(thread.get("last"))
+    after, last = thread.get("after", {}), last_entry(thread.get("last"), caller.person)
     return ThreadSummary(
         last_seq=thread.get("seq", 0),
         unread=thread.get("unread", {}).get(caller.side, 0),
@@ -95,14 +97,28 @@ def thread_summary(thread: Stored, caller: Caller, mark: Mark) -> ThreadSummary:
         dispute=dispute_view(after.get("dispute")),
         waiting_since=after.get("waiting_since"),
         active_at=None if last is None else last.at,
+        seen_by=seen_by(thread, caller.side),
     )
 
 
-def last_entry(last: Stored | None) -> LastEntry | None:
+def seen_by(thread: Stored, side: Side | None) -> SeenBy:
+    """How far the others have read, as far as this side may know."""
+    if side is None:
+        return SeenBy()
+    marks, others = thread.get("marks", {}), MARKS_SEEN[parties_of(thread).sold_by][side]
+    return SeenBy.model_validate({each: furthest_of(marks.get(each)) for each in others})
+
+
+def last_entry(last: Stored | None, person: str) -> LastEntry | None:
     if last is None:
         return None
     return LastEntry(
-        seq=last["seq"], kind=last["kind"], author=author_view(last["author"]), excerpt=last["excerpt"], at=last["at"]
+        seq=last["seq"],
+        kind=last["kind"],
+        author=author_view(last["author"]),
+        excerpt=last["excerpt"],
+        at=last["at"],
+        mine=last["author"]["person"] == person,
     )
 
 

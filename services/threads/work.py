@@ -99,8 +99,8 @@ def _traced(work: Work) -> Work:
 
 
 def digest_of(command: Command) -> str:
-    """Of what was asked, without who asked (the id is already theirs) and how a repetition is to be taken."""
-    content = command.data.model_dump_json(exclude={"caller", "renewed", *_unsaid(command)})
+    """Of what was asked, without who asked (the id is already theirs), how a repetition is to be taken, and what its author had seen by then."""
+    content = command.data.model_dump_json(exclude={"caller", "renewed", "seen_seq", *_unsaid(command)})
     return hashlib.blake2b(f"{command.type}\n{content}".encode(), digest_size=16).hexdigest()
 
 

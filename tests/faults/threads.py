@@ -53,6 +53,8 @@ POINTS: Final = (
     Point("marked", Log, "mark_finished", _away),
     Point("acknowledged", Subscription, "acknowledge", _closed),
 )
+# Beside "projected", of a post that says what its author had seen.
+SEEN_POINTS: Final = (Point("marks advanced", Marks, "advance", _away),)
 # Of a command that makes no entry. Posts never come here, so the grid's cells do not.
 EFFECT_POINTS: Final = (
     Point("run begun", MarkRuns, "go_on", _away),
@@ -63,17 +65,17 @@ EFFECT_POINTS: Final = (
     Point("run ended", MarkRuns, "end", _away),
     Point("outcome kept", Outcomes, "keep_applied", _away),
 )
-KILL_POINTS: Final = ("after delivered", *(f"after {point.name}" for point in POINTS[1:]))
+KILL_POINTS: Final = ("after delivered", *(f"after {point.name}" for point in (*POINTS[1:], *SEEN_POINTS)))
 
 
 def attach() -> None:
-    for point in (*POINTS, *EFFECT_POINTS):
+    for point in (*POINTS, *SEEN_POINTS, *EFFECT_POINTS):
         point.attach()
 
 
 def main() -> None:
     if (point := os.environ.get("FAULT_AT")) is not None:
-        if point not in names([*POINTS, *EFFECT_POINTS]):
+        if point not in names([*POINTS, *SEEN_POINTS, *EFFECT_POINTS]):
             raise SystemExit(f"no point is called {point!r}")
         os.environ[FILE] = str(Path(tempfile.mkdtemp(prefix="fault-")) / "order")
         Orders(Path(os.environ[FILE])).give(point, "kill -9")

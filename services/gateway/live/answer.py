@@ -127,7 +127,7 @@ class LiveAnswer(Response):
                 offset, skipped = event.offset, skipped + 1
                 if self._client.place in event.places:
                     skipped = 0
-                    await say(event.said_to(self._client.person))
+                    await say(event.said_to(self._client.person, place=self._client.place))
                 elif skipped % SKIPPED_BETWEEN_IDS == 0:
                     await say(f"id: {offset}\n\n".encode())
         return offset
@@ -149,7 +149,7 @@ class LiveAnswer(Response):
             await say(RESYNC)
         tip, events = self._feed.ring.tip, self._client.take()
         for event in events:
-            await say(event.said_to(self._client.person))
+            await say(event.said_to(self._client.person, place=self._client.place))
         if not events:
             await say(b": alive\n" + _id(tip))
 

@@ -38,7 +38,8 @@ STREAM: dict[str, Any] = {
                 "contentMediaType": "text/event-stream",
                 "contentSchema": {
                     "anyOf": [
-                        {"$ref": f"#/components/schemas/{name}"} for name in ("LiveEntry", "LiveRead", "LiveRedaction")
+                        {"$ref": f"#/components/schemas/{name}"}
+                        for name in ("LiveEntry", "LiveRead", "LiveSeen", "LiveRedaction")
                     ]
                 },
             },
@@ -60,7 +61,7 @@ async def listen(
     signed_in: SignedInCaller, token: BearerToken, parts: TheParts, last_event_id: LastEventId = None
 ) -> Response:
     """Server-sent events for what the caller may see: `message.posted`, `dispute.opened`, `dispute.closed` (`LiveEntry`),
-    `message.redacted` (`LiveRedaction`), `thread.read` of the caller's own inbox (`LiveRead`).
+    `message.redacted` (`LiveRedaction`), `thread.read` of the caller's own inbox (`LiveRead`), `thread.seen` of another side's (`LiveSeen`).
 
     At least once: drop what you know by `id`. A block with an `id` alone says how far you are. `resync` means: read everything
     anew, then go on. Read it with `fetch`: the token goes into the Authorization header, never into the address.

@@ -26,7 +26,7 @@ from shared.queries import History, Message, ThreadPage
 
 router = APIRouter(prefix="/v1", tags=["threads"], dependencies=[Depends(only_known)])
 
-EXAMPLE = {"text": "When will it be sent?"}
+EXAMPLE = {"text": "When will it be sent?", "seen_seq": 3}
 IMPORT_EXAMPLE = {
     "external_id": "ticket-77-3",
     "author": {"side": "customer", "id": "c-7", "name": "Ada Byron"},
@@ -82,9 +82,14 @@ async def post_message(
     parts: TheParts,
     message: Annotated[NewMessage, json_body(NewMessage)],
 ) -> Response:
-    """1 to 10,000 characters. The other side (and watchers) are told by mail unless they read it first."""
+    """1 to 10,000 characters. The other side (and watchers) are told by mail unless they read it first.
+
+    Say with `seen_seq` what the author had before their eyes: so answering reads what is answered. Of a repetition under the same
+    Idempotency-Key it is not looked at."""
     caller = access.on_thread(write.caller, order_id)
-    asked = MessageToPost(order_id=order_id, caller=caller, text=message.text, after=message.after)
+    asked = MessageToPost(
+        order_id=order_id, caller=caller, text=message.text, after=message.after, seen_seq=message.seen_seq
+    )
     return await parts.commands.answer(PostMessage(**write.heading("message.post", order_id), data=asked), write)
 
 

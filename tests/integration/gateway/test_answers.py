@@ -142,7 +142,7 @@ async def test_an_expired_token_and_two_tokens_are_refused(api: Api) -> None:
 
 
 async def test_a_guests_link_becomes_a_session_and_no_other_token_does(api: Api, query_api: QueryApi) -> None:
-    query_api.answers["/v1/me"] = (200, b"{}", {})
+    query_api.answers |= {"/v1/me": (200, b"{}", {}), "/v1/orders/1042": (200, b"{}", {})}
     now = time.time()
     link = mint_guest_link("1042", "c-7", "Ada", secret=LINK_SECRET, now=now)
     session = await api.call("POST", "/v1/guest-sessions", body={"token": link})
@@ -160,6 +160,16 @@ async def test_a_guests_link_becomes_a_session_and_no_other_token_does(api: Api,
     session_token = mint_guest_session({"sub": "c", "name": "A", "order_id": "1"}, secret=LINK_SECRET, now=now)
     for refused in (old, forged, session_token, token(), guest(), "x"):
         assert (await api.call("POST", "/v1/guest-sessions", body={"token": refused})).status == 401
+
+
+async def test_a_guests_link_ends_when_its_order_is_not_the_guests_any_more(api: Api, query_api: QueryApi) -> None:
+    link = mint_guest_link("1042", "c-7", "Ada", secret=LINK_SECRET, now=time.time())
+    ended = await api.call("POST", "/v1/guest-sessions", body={"token": link})
+    assert (ended.status, ended.json["type"]) == (410, "urn:parley:problem:link_ended")
+    assert "Sign in to the shop" in ended.json["detail"]
+    assert [request.path for request in query_api.asked] == ["/v1/orders/1042"]
+    query_api.answers["/v1/orders/1042"] = (503, b"{}", {})
+    assert (await api.call("POST", "/v1/guest-sessions", body={"token": link})).status == 201
 
 
 async def test_a_request_id_is_kept_where_it_is_harmless(api: Api) -> None:

@@ -11,7 +11,7 @@ from services.gateway.commands import MAX_IN_FLIGHT
 from shared import topology
 from shared.tokens import mint_guest_link, mint_unsubscribe
 from tests.integration.gateway.conftest import LINK_SECRET, Api, NewGateway, Seen, token
-from tests.integration.gateway.standins import Worker
+from tests.integration.gateway.standins import QueryApi, Worker
 from tests.integration.gateway.test_writes import ORDER
 from tests.servers.pace import others_turn
 from tests.servers.parley import Parley
@@ -175,8 +175,9 @@ async def test_a_list_of_marks_is_charged_by_its_threads_and_nobody_else_waits(
 
 
 async def test_one_link_is_used_only_so_often(
-    new_gateway: NewGateway, session: aiohttp.ClientSession, vhost: Vhost
+    new_gateway: NewGateway, session: aiohttp.ClientSession, vhost: Vhost, query_api: QueryApi
 ) -> None:
+    query_api.answers |= {f"/v1/orders/{order_id}": (200, b"{}", {}) for order_id in ("1042", "1043")}
     api = Api(await new_gateway(PERSON_WRITES_PER_S="20").ready(), session)
     now = time.time()
     links = [mint_unsubscribe(person, secret=LINK_SECRET, now=now) for person in ("customer:c-7", "customer:c-8")]

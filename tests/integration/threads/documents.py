@@ -104,8 +104,8 @@ class Shop:
         await Orders(self.database).keep(order)
         await self.projection.write_order(order)
 
-    async def post(self, order_id: str, caller: Caller, text: str = "Hello") -> Entry:
-        asked = MessageToPost(order_id=order_id, caller=caller, text=text)
+    async def post(self, order_id: str, caller: Caller, text: str = "Hello", *, seen_seq: int | None = None) -> Entry:
+        asked = MessageToPost(order_id=order_id, caller=caller, text=text, seen_seq=seen_seq)
         return await self._apply(PostMessage(**self._head(), data=asked))
 
     async def open_dispute(self, order_id: str, caller: Caller, reason: DisputeReason = "damaged") -> Entry:

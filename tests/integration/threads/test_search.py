@@ -210,3 +210,40 @@ async def test_a_search_reads_the_list_by_its_index_and_texts_by_theirs(
     assert "one_writer_wins" in str(explained)
     assert "COLLSCAN" not in str(explained)
     assert in_texts["maxTimeMS"] == search.SEARCH_LIMIT_MS
+
+
+async def snippets(ask: Ask, caller: Caller, q: str) -> dict[str, str]:
+    """What is shown of each thread found, hits in brackets."""
+    rows = await ask(caller).all_pages(f"/v1/threads?q={quote(q)}")
+    return {
+        row["order"]["order_id"]: "".join(
+            f"[{part['text']}]" if part["hit"] else part["text"] for part in row["snippet"]["parts"]
+        )
+        for row in rows
+        if row["snippet"] is not None
+    }
+
+
+@pytest.mark.parametrize(
+    ("q", "expected"),
+    [
+        ("parcel", {"W-100": "The [parcel] with number 00340434 is on its way"}),
+        ("grusse koln", {"W-100": "Thank you: [GRÜSSE] aus [Köln]"}),
+        ("munchen", {"X-1": "Versand nach [Mu\u0308nchen], ﬁnal; ＡＢＣ. Ihr Łódź-Team"}),
+        ("needle", {"big-0000": "the [needle]", "big-0610": "another [needle]"}),
+    ],
+)
+async def test_what_was_found_in_a_text_is_shown_with_the_hits_marked(
+    ask: Ask, q: str, expected: dict[str, str]
+) -> None:
+    found = await snippets(ask, admin(), q)
+    assert {order_id: text for order_id, text in found.items() if order_id in expected} == expected
+
+
+async def test_a_snippet_says_who_wrote_it_and_none_is_there_for_what_the_row_shows(ask: Ask) -> None:
+    (row,) = await ask(customer()).all_pages("/v1/threads?q=parcel")
+    assert (row["snippet"]["seq"], row["snippet"]["mine"], row["snippet"]["author"]["side"]) == (1, False, "seller")
+    (row,) = await ask(seller()).all_pages("/v1/threads?q=parcel")
+    assert row["snippet"]["mine"] is True
+    (row,) = await ask(customer()).all_pages("/v1/threads?q=W-100")
+    assert row["snippet"] is None

@@ -299,3 +299,32 @@ async def test_what_was_not_found_is_decided_anew_when_its_caller_repeats_it(par
     repeated = command.model_copy(update={"stamp": str(uuid7())})
     assert (await wire.ask(repeated)).status == 201
     assert (await wire.ask(command)).status == 201
+
+
+async def test_ten_answers_that_say_what_was_seen_leave_nothing_unread(parley: Parley, wire: Wire) -> None:
+    await _started(parley, wire)
+    for number in range(10):
+        asked = await wire.ask(post(f"Question {number}", by=CUSTOMER))
+        assert asked.result is not None
+        await wire.ask(post(f"Answer {number}", by=SELLER, seen_seq=asked.result["seq"]))
+    marks = wire.told("parley.thread.read.v1")
+    await wire.until(lambda: len(marks()) == 10)
+    assert [mark["up_to_seq"] for mark in marks()] == [2 * number + 1 for number in range(10)]
+    assert [mark["unread"] for mark in marks()] == [0] * 10
+    await wire.until(lambda: [each["type"] for each in wire.notifications].count("parley.thread.read.v1") == 10)
+
+
+async def test_a_repeated_post_that_says_it_has_seen_more_is_the_same_post(parley: Parley, wire: Wire) -> None:
+    await _started(parley, wire)
+    for number in range(3):
+        await wire.ask(post(f"Question {number}", by=CUSTOMER))
+    answer = post("Answer", by=SELLER, seen_seq=1)
+    again = answer.model_copy(
+        update={"data": answer.data.model_copy(update={"seen_seq": 3}), "stamp": f"{uuid7()}"},
+    )
+    without = answer.model_copy(update={"data": answer.data.model_copy(update={"seen_seq": None})})
+    assert await wire.ask(answer) == await wire.ask(again) == await wire.ask(without)
+    marked = await wire.ask(mark_read(3, by=SELLER))
+    assert marked.state == "done"
+    marks = wire.told("parley.thread.read.v1")
+    await wire.until(lambda: [mark["up_to_seq"] for mark in marks()] == [1, 3])

@@ -38,7 +38,7 @@ async def test_a_kill_loses_nothing_and_doubles_nothing(
     parley.services["threads"].stop()
 
     deadly = parley.add("threads", label="deadly", module="tests.faults.threads", FAULT_AT=point).start()
-    command = post("in the middle", by=SELLER)
+    command = post("in the middle", by=SELLER, seen_seq=1)
     await wire.send(command)
     assert await asyncio.to_thread(deadly.wait_ended) == -9
 
@@ -51,7 +51,9 @@ async def test_a_kill_loses_nothing_and_doubles_nothing(
     assert [entry["_id"] for entry in entries] == [before.command_id, command.id]
     thread = await store["threads"].find_one({"_id": "1042"})
     assert thread is not None
-    assert (thread["seq"], thread["unread"]) == (2, {"customer": 1, "seller": 1, "shop": 2})
+    assert (thread["seq"], thread["unread"]) == (2, {"customer": 1, "seller": 0, "shop": 2})
+    told = wire.told("parley.thread.read.v1")
+    await wire.until(lambda: [(mark["inbox"], mark["up_to_seq"]) for mark in told()][:1] == [("seller", 1)])
     assert {each["id"] for each in wire.notifications if each["type"] == "parley.entry.addressed.v1"} == {
         before.command_id,
         command.id,

@@ -107,6 +107,10 @@ class Wire:
     def event_ids(self, kind: str = "parley.message.posted.v1") -> list[str]:
         return [event["id"] for event in self.events if event["type"] == kind]
 
+    def told(self, kind: str) -> Callable[[], list[dict[str, Any]]]:
+        """What the events of this type say, as of each call."""
+        return lambda: [event["data"] for event in self.events if event["type"] == kind]
+
 
 @asynccontextmanager
 async def connected(vhost: Vhost) -> AsyncIterator[Wire]:

@@ -64,8 +64,9 @@ def redacted() -> MessageRedacted:
     return MessageRedacted(id="r", time=NOW, data=TextTakenOut(message_id=number(1), seq=1, **PARTIES))
 
 
-def read(inbox: Side, person: str) -> ThreadRead:
-    moved = MarkMoved(inbox=inbox, person=person, up_to_seq=3, unread=0, **PARTIES)
+def read(inbox: Side, person: str, **more: Any) -> ThreadRead:
+    """A mark at 3. Without `furthest_seq` it is one of the first release's."""
+    moved = MarkMoved(inbox=inbox, person=person, up_to_seq=3, unread=0, **(PARTIES | more))
     return ThreadRead(id="m", time=NOW, data=moved)
 
 

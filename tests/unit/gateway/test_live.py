@@ -52,7 +52,7 @@ def test_a_read_mark_is_told_to_its_own_inbox_alone(event: Any, seen_by: list[Ca
 
 def told(event: Any, caller: Caller, *, offset: int = 7) -> tuple[dict[str, str], dict[str, Any]]:
     """The lines of the server-sent event, and its data."""
-    text = live(event, offset=offset).said_to(caller.person).decode()
+    text = live(event, offset=offset).said_to(caller.person, place=listens_to(caller)).decode()
     assert text.endswith("\n\n")
     lines = dict(line.split(": ", 1) for line in text.strip("\n").split("\n"))
     return lines, json.loads(lines["data"])
@@ -94,6 +94,26 @@ def test_a_mark_says_whether_it_is_ones_own() -> None:
     moved = read("seller", "seller:login-1")
     assert told(moved, SELLER)[1] == {"order_id": "1042", "up_to_seq": 3, "unread": 0, "mine": True}
     assert told(moved, SECOND_LOGIN)[1]["mine"] is False
+
+
+@pytest.mark.parametrize(
+    ("event", "seen_by"),
+    [
+        (read("customer", "customer", furthest_seq=3), [SELLER, SECOND_LOGIN, ADMIN]),
+        (read("seller", "seller:login-1", furthest_seq=3), [CUSTOMER, GUEST, ADMIN]),
+        (read("shop", "admin:a-1", furthest_seq=3), []),
+        (read("shop", "admin:a-1", furthest_seq=3, seller_id="~shop", sold_by="shop"), [CUSTOMER, GUEST]),
+        (read("customer", "customer", furthest_seq=3, seller_id="~shop", sold_by="shop"), [ADMIN]),
+        (read("seller", "seller:login-1", furthest_seq=5), []),
+    ],
+    ids=["customer", "seller", "staff beside a seller", "the shop", "its customer", "a mark that went back"],
+)
+def test_the_other_side_sees_how_far_a_message_was_read_and_not_by_whom(event: Any, seen_by: list[Caller]) -> None:
+    lines = {caller: told(event, caller) for caller in who_sees(live(event))}
+    shown = [caller for caller, (line, _) in lines.items() if line["event"] == "thread.seen"]
+    assert shown == seen_by
+    side = event.data.inbox
+    assert all(lines[caller][1] == {"order_id": "1042", "side": side, "seq": 3} for caller in shown)
 
 
 def test_a_type_of_a_later_version_is_left_out() -> None:

@@ -25,15 +25,15 @@ CALLERS = [
 
 @pytest.mark.parametrize("caller", CALLERS)
 @pytest.mark.parametrize("text", ["Hello", 'quotes " and \\, \u2028 and 🫖, \x01\x7f'])
-@pytest.mark.parametrize(("after", "traceparent"), [(None, None), ("a" * 42, TRACE)])
+@pytest.mark.parametrize(("after", "seen_seq", "traceparent"), [(None, None, None), ("a" * 42, 12, TRACE)])
 def test_its_bytes_are_what_the_model_would_write(
-    caller: Caller, text: str, after: str | None, traceparent: str | None
+    caller: Caller, text: str, after: str | None, seen_seq: int | None, traceparent: str | None
 ) -> None:
     write = Write(signed_in=SignedIn(caller=caller, expires_at=0), ids=IDS, key="k", traceparent=traceparent)
-    made = command("1042", NewMessage(text=text, after=after), write)
+    made = command("1042", NewMessage(text=text, after=after, seen_seq=seen_seq), write)
     read = COMMAND.validate_json(made.body)
 
-    asked = MessageToPost(order_id="1042", caller=caller, text=text, after=after)
+    asked = MessageToPost(order_id="1042", caller=caller, text=text, after=after, seen_seq=seen_seq)
     heading = writes.heading(made.id, order_id="1042", traceparent=traceparent)
     heading |= {"stamp": made.stamp, "time": read.time}
     assert read == PostMessage(**heading, data=asked)
