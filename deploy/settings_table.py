@@ -64,6 +64,7 @@ ABOUT: Final = {
     "ORDER_PUBLISHERS": "The RabbitMQ users whose order events count, with commas or spaces between them; the topology gives each the shop's permissions. The gateway always may",
     "PAGES": "Whether the reference pages are served under /pages",
     "PAGES_FRAME_ANCESTORS": "Who may frame the reference pages: a CSP source list; without it nobody",
+    "PAGES_LOGIN_URL": "Where the pages send whoever is not signed in, with `{return_url}` or `{return_path}` in its query for the way back",
     "PAGES_TOKEN_URL": "Your shop's address, on the same origin, where the pages fetch the visitor's token",
     "PERSON_KEPT_MB_PER_H": "How many megabytes the writes of one person may keep in an hour, through one gateway process, and a quarter of that at once; more are 429. 0: no limit",
     "PERSON_WRITES_BURST": "How many writes of one person a gateway process takes at once",

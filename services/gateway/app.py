@@ -176,6 +176,7 @@ def _mount_pages(app: FastAPI, settings: GatewaySettings) -> None:
     files = page_files.PageFiles(
         frame_ancestors=settings.pages_frame_ancestors,
         token_url=settings.pages_token_url,
+        login_url=settings.pages_login_url,
         demo_login=settings.demo_login == "on",
     )
 

@@ -20,6 +20,7 @@ from starlette.types import Receive, Scope, Send
 
 DIRECTORY: Final = Path(__file__).parent / "pages"
 ROOT: Final = "/pages/"
+DEMO_LOGIN: Final = f"{ROOT}login?return={{return_path}}"
 WIDGET: Final = "parley.js"
 MEDIA_TYPES: Final = {
     ".html": "text/html; charset=utf-8",
@@ -61,11 +62,18 @@ def policy(frame_ancestors: str) -> str:
 class PageFiles:
     """An ASGI application to mount at `/pages`.
 
-    `token_url` is the shop's address that gives signed-in visitors their token; `demo_login` serves a page that takes one from a link.
+    `token_url` is the shop's address that gives signed-in visitors their token, `login_url` the one where they sign in (with a place for
+    the way back); `demo_login` serves a page that takes a token from a link.
     """
 
     def __init__(
-        self, directory: Path = DIRECTORY, *, frame_ancestors: str = "", token_url: str = "", demo_login: bool = False
+        self,
+        directory: Path = DIRECTORY,
+        *,
+        frame_ancestors: str = "",
+        token_url: str = "",
+        login_url: str = "",
+        demo_login: bool = False,
     ) -> None:
         found = {path.relative_to(directory).as_posix(): path for path in sorted(directory.rglob("*"))}
         contents = {name: path.read_bytes() for name, path in found.items() if path.suffix in MEDIA_TYPES}
@@ -74,7 +82,8 @@ class PageFiles:
         self._files = {
             name: Page.make(body, Path(name).suffix) for name, body in contents.items() if not name.endswith(".html")
         }
-        said = {"token-url": token_url, "login": f"{ROOT}login" if demo_login else ""}
+        login = login_url or (DEMO_LOGIN if demo_login else "")
+        said = {"token-url": token_url, "login": login}
         self._index = self._html(contents["index.html"], said)
         self._login = self._html(contents["login.html"], {}) if demo_login else None
 

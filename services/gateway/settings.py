@@ -11,6 +11,10 @@ from shared.settings import CommonSettings, Port, SettingError, ShopSettings, To
 ANY_ORIGIN: Final = "*"
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 HOST: Final = r"[a-z0-9._-]+|[0-9a-f:.]+"
+NO_LOGIN_URL: Final = (
+    "must be an address like https://shop.example/login?next={return_url}, or a path on the same origin; {return_url} and {return_path} "
+    "(where to come back to) may stand in its query, and no other braces"
+)
 NO_ORIGIN: Final = (
     "must be origins like https://shop.example or https://shop.example:8443, with their scheme, without a path, "
     "international names as xn--…; or * for all"
@@ -20,7 +24,8 @@ NO_ORIGIN: Final = (
 class GatewaySettings(CommonSettings, ShopSettings, TokenSettings):
     """`live_…`, `person_…` and `thread_writes_…` are limits of one gateway process; `cors_origins` is a list with commas or spaces.
 
-    `pages_token_url` is the shop's address, on the same origin, where the pages fetch the visitor's token (as the widget does);
+    `pages_login_url` is where the pages send whoever is not signed in: an address of the shop's, in whose query `{return_url}` (or
+    `{return_path}`, without the origin) stands for where to come back to. `pages_token_url` is the shop's address, on the same origin, where the pages fetch the visitor's token (as the widget does);
     `pages_frame_ancestors` is who may frame them (a CSP source list; empty: nobody). `demo_login` is a page that takes a token from a
     link: in demo mode alone, because whoever makes the link decides who its reader is.
     """
@@ -30,6 +35,7 @@ class GatewaySettings(CommonSettings, ShopSettings, TokenSettings):
     threads_url: Annotated[str, Field(pattern=r"^https?://[^\s/]+$")]
     pages: Literal["on", "off"] = "off"
     pages_token_url: Annotated[str, Field(pattern=r"^(/[^/\\][^\s]*)?$")] = ""
+    pages_login_url: str = ""
     pages_frame_ancestors: Annotated[str, Field(pattern=r"^[^;,\x00-\x1f]*$")] = ""
     demo_login: Literal["on", "off"] = "off"
     cors_origins: str = ""
@@ -47,6 +53,18 @@ class GatewaySettings(CommonSettings, ShopSettings, TokenSettings):
         if self.demo_login == "on" and not self.demo:
             raise SettingError("DEMO_LOGIN", "is for demo mode alone (DEMO=1)")
         return self
+
+    @field_validator("pages_login_url")
+    @classmethod
+    def _a_login_address(cls, value: str) -> str:
+        if not value:
+            return value
+        before_query, _, query = value.partition("?")
+        is_address = re.fullmatch(r"(https?://[^\s/\\@{}]+(/[^\s\\{}]*)?|/([^\s/\\{}][^\s\\{}]*)?)", before_query)
+        is_query = re.fullmatch(r"([^\s\\{}#]|\{return_url\}|\{return_path\})*", query)
+        if is_address is None or is_query is None or "#" in before_query:
+            raise ValueError(NO_LOGIN_URL)
+        return value
 
     @field_validator("cors_origins")
     @classmethod

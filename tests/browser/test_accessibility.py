@@ -83,3 +83,31 @@ async def test_the_phone_and_the_widget_are_accessible(front: Front, shop_site: 
     await shop.goto(f"{shop_site.origin}/orders")
     await expect(shop.locator(".bubble")).to_be_visible()
     await assert_accessible(shop)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_searches_ticks_sums_and_what_has_ended_are_accessible(front: Front, scheme: Scheme) -> None:
+    customer, seller = f"c-axe-truth-{scheme}", f"s-axe-truth-{scheme}"
+    order = await front.order(customer=customer, seller=seller, status="held_by_us", total="80.00")
+    token, seller_token = front.parley.customer(customer, "Ada Byron"), front.parley.seller(seller, name="Anna")
+    await front.post(token, order, "Is it on its way?")
+    await front.post(seller_token, order, "The tracking number follows.")
+    await front.ask("PUT", f"/v1/orders/{order}/read", seller_token, {"up_to_seq": 1})
+    await front.ask("POST", f"/v1/orders/{order}/dispute", token, {"reason": "other", "text": "No tracking number."})
+    options: dict[str, Any] = {"color_scheme": scheme, "bypass_csp": True}
+    own = (await front.visit(token, f"orders/{order}", **options)).page
+    await expect(own.locator(".state.seen")).to_have_count(1)
+    await expect(own.locator(".total-note")).to_be_visible()
+    await assert_accessible(own)
+    for path, who in (("messages?q=tracking", token), ("orders?q=tracking", token), ("desk?q=tracking", seller_token)):
+        page = (await front.visit(who, path, **options)).page
+        await expect(page.locator("mark").first).to_have_text("tracking")
+        await assert_accessible(page)
+    admin = (await front.visit(front.admin_with_address(), f"desk/{order}", **options)).page
+    await expect(admin.locator(".title .party")).to_have_count(2)
+    await expect(admin.locator(".disputes")).to_be_visible()
+    await assert_accessible(admin)
+    for path, heading in (("orders/1", "You are not signed in"), ("guest/1#x.y.z", "This link does not work any more")):
+        away = (await front.visit(None, path, **options)).page
+        await expect(away.get_by_role("heading", name=heading)).to_be_visible()
+        await assert_accessible(away)

@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import html
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,6 +33,8 @@ FAMILIES = (
     "dispute_opened.",
     "dispute_closed.",
     "empty.",
+    "signed_out.",
+    "signed_out_hint.",
 )
 
 
@@ -58,9 +61,9 @@ class Served:
         self._files = PageFiles(**options)
 
     def get(self, path: str, *, method: str = "GET", **headers: str) -> Answer:
-        return asyncio.run(self._ask(path, method, {"accept-encoding": "gzip", **headers}))
+        return asyncio.run(self.ask(path, method, {"accept-encoding": "gzip", **headers}))
 
-    async def _ask(self, path: str, method: str, headers: dict[str, str]) -> Answer:
+    async def ask(self, path: str, method: str, headers: dict[str, str]) -> Answer:
         given = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
         scope: Scope = {
             "type": "http",
@@ -161,8 +164,23 @@ def test_a_shop_may_frame_the_pages_where_a_setting_says_so() -> None:
     assert "frame-ancestors https://shop.example;" in answer.headers["content-security-policy"]
 
 
-def files_of(html: str) -> list[str]:
-    return re.findall(r'(?:src|href)="(/pages/[^"]+)"', html)
+def test_the_way_to_the_sign_in_is_the_shops_else_the_demos_else_none() -> None:
+    login = "https://shop.example/login?a=1&next={return_url}"
+    served = {
+        login_of(Served(login_url=login, demo_login=True)): login,
+        login_of(Served(demo_login=True)): "/pages/login?return={return_path}",
+        login_of(Served()): None,
+    }
+    assert all(said == meant for said, meant in served.items()), served
+
+
+def login_of(served: Served) -> str | None:
+    said = re.search(r'<html [^>]*data-login="([^"]*)"', served.get("/pages/").text)
+    return None if said is None else html.unescape(said[1])
+
+
+def files_of(page: str) -> list[str]:
+    return re.findall(r'(?:src|href)="(/pages/[^"]+)"', page)
 
 
 def test_what_a_page_names_may_be_kept_for_ever_and_is_compressed() -> None:
@@ -201,7 +219,7 @@ def test_there_is_nothing_else(path: str) -> None:
 def test_the_demo_login_is_there_where_it_is_switched_on() -> None:
     client = Served(demo_login=True)
     assert "login.js" in client.get("/pages/login").text
-    assert 'data-login="/pages/login"' in client.get("/pages/").text
+    assert 'data-login="/pages/login?return={return_path}"' in client.get("/pages/").text
 
 
 def test_the_shops_token_address_is_told_to_the_pages() -> None:

@@ -4,9 +4,10 @@ import { connection } from "./connection.js";
 import { fill, h, icon, settled } from "./dom.js";
 import { LANGUAGES, load, remember } from "./language.js";
 import { ROOT, where } from "./start.js";
-import { SignedOut, StoredToken } from "./tokens.js";
+import { FetchedToken, SignedOut, StoredToken } from "./tokens.js";
+import { loginAddress } from "./way_back.js";
 
-const { login: LOGIN = "" } = document.documentElement.dataset;
+const { login: LOGIN = "", tokenUrl: TOKEN_URL = "" } = document.documentElement.dataset;
 const QUIET_MS = 400;
 const SAID_FOR_MS = 8_000;
 
@@ -49,14 +50,14 @@ export class App {
     try {
       this.session = await signedIn;
     } catch (error) {
-      if (error instanceof SignedOut) return this.#showSignedOut();
+      if (error instanceof SignedOut) return this.#showSignedOut(error.why);
       this.#showAway();
       if (error instanceof TypeError) return undefined;
       throw error;
     }
     this.session.lang = this.#lang;
     this.session.live.on((event) => this.#onLive(event));
-    if (this.session.live.state === "signed-out") return this.#showSignedOut();
+    if (this.session.live.state === "signed-out") return this.#showExpired();
     await this.#show();
     return this.#askMe();
   }
@@ -107,10 +108,10 @@ export class App {
 
   #onLive({ kind, data }) {
     if (kind === "state") {
-      if (data === "signed-out") return this.#showSignedOut();
+      if (data === "signed-out") return this.#showExpired();
       return this.#renderHeader();
     }
-    return this.#askMeSoon();
+    return kind === "thread.seen" ? undefined : this.#askMeSoon();
   }
 
   async #askMe() {
@@ -176,7 +177,7 @@ export class App {
     const isConversation = location.pathname.startsWith(`${ROOT}orders/`);
     const current = isConversation ? "messages" : (name ?? pages[0]);
     const brand = { customer: "account", seller: "brand.seller", admin: "brand.admin" }[caller.role] ?? "brand";
-    const signature = JSON.stringify([lang.tag, live.state, unread, current]);
+    const signature = JSON.stringify([lang.tag, live.state, unread, this.#me?.open_disputes, current, location.search]);
     if (header.dataset.signature === signature && !anew) return;
     header.dataset.signature = signature;
     const focused = header.contains(document.activeElement) ? document.activeElement.dataset.focus : null;
@@ -191,6 +192,7 @@ export class App {
             "ul",
             {},
             pages.map((page) => this.#pageLink(page, current, unread)),
+            pages.includes("desk") && this.#disputesLink(),
           ),
         ),
       h(
@@ -220,6 +222,33 @@ export class App {
             { class: "badge", "aria-label": lang.t("n_new", { n: unread.messages }) },
             `${lang.number(unread.messages)}${unread.more ? "+" : ""}`,
           ),
+      ),
+    );
+  }
+
+  /** What is disputed stands beside what is new: for those who answer it. */
+  #disputesLink() {
+    const lang = this.#lang;
+    const { threads = 0, more = false } = this.#me?.open_disputes ?? {};
+    if (threads === 0) return null;
+    const to = "desk?filter=disputed";
+    const isCurrent = new URLSearchParams(location.search).get("filter") === "disputed";
+    const words = lang.t("n_disputes", { n: threads });
+    return h(
+      "li",
+      {},
+      h(
+        "a",
+        {
+          class: "disputes",
+          href: this.addressOf(to),
+          title: words,
+          "aria-label": words,
+          "aria-current": isCurrent && "true",
+          data: { to, focus: "page:disputes" },
+        },
+        icon("alert"),
+        h("span", { class: "badge" }, `${lang.number(threads)}${more ? "+" : ""}`),
       ),
     );
   }
@@ -310,19 +339,41 @@ export class App {
 
   #signOut() {
     StoredToken.forget();
-    this.session.end();
-    this.#showSignedOut();
+    this.#showSignedOut("out");
   }
 
-  #showSignedOut() {
+  #showExpired() {
+    return this.#showSignedOut(this.session.tokens.why ?? "expired");
+  }
+
+  /** Says why nobody is signed in, and leads to the sign-in and back to this very page. */
+  #showSignedOut(why) {
     const lang = this.#lang;
+    const known = [`signed_out.${why}`, `signed_out_hint.${why}`];
+    const [title, hint] = known[0] in lang.words ? known : ["signed_out", "signed_out_hint"];
     this.#page?.close();
     this.#page = null;
     this.session?.end();
-    this.#ownPage("signed_out", [
-      h("p", {}, lang.t("signed_out_hint")),
-      LOGIN && h("a", { class: "button", href: LOGIN }, lang.t("sign_in")),
+    this.#ownPage(title, [
+      h("p", {}, lang.t(hint)),
+      LOGIN && h("a", { class: "button primary", href: loginAddress(LOGIN, location) }, lang.t("sign_in")),
     ]);
+    if (TOKEN_URL && why !== "out") this.#comeBack();
+  }
+
+  /** Somebody who has signed in to the shop meanwhile, in another tab, goes on here without doing anything. */
+  #comeBack() {
+    const look = async () => {
+      try {
+        await new FetchedToken(TOKEN_URL).current();
+      } catch (error) {
+        if (error instanceof SignedOut || error instanceof TypeError) return;
+        throw error;
+      }
+      location.reload();
+    };
+    addEventListener("focus", look);
+    document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && look());
   }
 
   #showAway() {
@@ -337,7 +388,7 @@ export class App {
     fill(this.#parts.header, h("p", { class: "brand" }, icon("message"), h("span", {}, lang.t("brand"))));
     fill(
       this.#parts.main,
-      h("div", { class: "page" }, h("div", { class: "middle card" }, h("h1", { class: "title" }, lang.t(title)), content)),
+      h("div", { class: "page" }, h("div", { class: "middle card", role: "alert" }, h("h1", { class: "title" }, lang.t(title)), content)),
     );
     document.title = `${lang.t(title)} · Parley`;
   }

@@ -6,7 +6,8 @@ import { connection } from "./connection.js";
 import { askToCloseDispute, askToOpenDispute, askToRedact } from "./dialogs.js";
 import { fill, h, icon, sync } from "./dom.js";
 import { reasonOf, rows } from "./entries.js";
-import { isOfShop, otherSide } from "./order_card.js";
+import { statusWords } from "./order_card.js";
+import { houseOf, isOfShop, nameInFull, partyNames } from "./people.js";
 import { Reading } from "./reading.js";
 import { Thread } from "./thread.js";
 import { WriteBox } from "./write_box.js";
@@ -124,6 +125,7 @@ export class Conversation {
     if (kind === "joined" || kind === "resync") return this.#catchUp(true);
     if (data.order_id !== this.orderId) return undefined;
     if (kind === "thread.read") return this.#reading.heard(data);
+    if (kind === "thread.seen") return this.#thread.seenBy(data) && this.render();
     if (kind === "message.redacted") this.#thread.redact(data.message_id);
     else this.#hear(data.message, data.thread);
     return this.render();
@@ -193,7 +195,8 @@ export class Conversation {
 
   #post(text, draft) {
     this.#newFrom = null;
-    this.#session.outbox.post(this.orderId, text, this.#thread.lastSeq, draft);
+    const seenSeq = this.#reading.seenUpTo;
+    this.#session.outbox.post(this.orderId, text, this.#thread.lastSeq, { draft, seenSeq });
     this.#toBottom();
   }
 
@@ -317,13 +320,13 @@ export class Conversation {
         h(
           this.#options.heading,
           { class: "title", tabindex: -1, data: { focus: "title" } },
-          h("bdi", {}, view ? otherSide(caller.side, view.order) : lang.t("order", { id: orderId })),
+          view ? partyNames(lang, caller.side, view.order) : h("bdi", {}, lang.t("order", { id: orderId })),
         ),
         h(
           "p",
           { class: "subtitle" },
           h("span", {}, lang.t("order", { id: orderId })),
-          view && h("span", {}, lang.known("status", view.order.status)),
+          view && h("span", {}, statusWords(lang, caller.side, view.order.status)),
           this.#options.showConnection && connection(lang, live.state),
         ),
       ),
@@ -365,7 +368,7 @@ export class Conversation {
             h(
               "span",
               { class: "by" },
-              lang.t("dispute.opened_by", { name: dispute.opened_by.name, when: lang.moment(dispute.opened_at) }),
+              lang.t("dispute.opened_by", { name: this.#nameOf(dispute.opened_by), when: lang.moment(dispute.opened_at) }),
             ),
           ),
           canClose &&
@@ -395,9 +398,17 @@ export class Conversation {
       redact: this.#thread.may("redact") ? (message) => this.#redact(message) : null,
     };
     const { order } = this.#thread.view ?? {};
-    const shop = order && isOfShop(order) ? order.seller.name : lang.t("side.shop");
-    sync(list, rows({ lang, side: caller.side, shop, messages, pending, newFrom: this.#newFrom, actions }));
+    const people = {
+      house: (author) => (order ? houseOf(lang, caller.side, order, author) : null),
+      isSeen: (message) => this.#thread.isSeen(message.seq),
+    };
+    sync(list, rows({ lang, side: caller.side, people, messages, pending, newFrom: this.#newFrom, actions }));
     this.#reading.look(list);
+  }
+
+  #nameOf(author) {
+    const { lang, caller } = this.#session;
+    return nameInFull(lang, caller.side, this.#thread.view.order, author);
   }
 
   /** The outbox's items less those that have already come back as entries, before the answer to them. */
@@ -420,8 +431,11 @@ export class Conversation {
         h("p", { class: "strong" }, lang.t("empty.conversation")),
         h("p", {}, lang.t("empty.conversation_hint")),
       ];
-    if (state === "missing")
-      return [icon("search"), h("p", { class: "strong" }, lang.t("missing")), h("p", {}, lang.t("missing_hint"))];
+    if (state === "missing") {
+      const isGuest = this.#session.caller.role === "guest";
+      const [title, hint] = isGuest ? ["signed_out.link_ended", "signed_out_hint.link_ended"] : ["missing", "missing_hint"];
+      return [icon("search"), h("p", { class: "strong" }, lang.t(title)), h("p", {}, lang.t(hint))];
+    }
     return [
       icon("alert"),
       h("p", { class: "strong" }, lang.t("failed")),

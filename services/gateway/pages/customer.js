@@ -1,8 +1,10 @@
 // The customer's area: My account > Orders, My account > Messages, and the conversation about one order.
 
+import { bulkTools } from "./bulk.js";
 import { Conversation } from "./conversation.js";
 import { h, icon } from "./dom.js";
-import { disputeChip, isOfShop, itemsInShort, orderCard, statusChip } from "./order_card.js";
+import { disputeChip, itemsInShort, orderCard, statusChip } from "./order_card.js";
+import { excerpt, isOfShop } from "./people.js";
 import { ThreadList, filters, listPath, searchField } from "./thread_list.js";
 
 const ORDER_FILTERS = ["all", "unread", "with_messages", "disputed"];
@@ -39,7 +41,7 @@ function listPage(app, asked, { name, path, choices, title, row }) {
     icon(name === "orders" ? "box" : "message"),
     h("p", { class: "strong" }, lang.t(q || filter !== "all" ? "empty.filter" : `empty.${name}`)),
   ];
-  const list = new ThreadList(app.session, { row, empty, label: title });
+  const list = new ThreadList(app.session, { row, empty, label: title, reset: () => search.reset() });
   const show = () => list.show(listPath(path, { filter: filter === "all" ? "" : filter, q }));
   const search = searchField(lang, q, (sought) => {
     q = sought;
@@ -50,15 +52,16 @@ function listPage(app, asked, { name, path, choices, title, row }) {
   const element = h(
     "div",
     { class: "page" },
-    h("div", { class: "page-head" }, heading, search),
+    h("div", { class: "page-head" }, heading, search.element),
     filters(app, { lang, name, choices, chosen: filter, label: lang.t("show"), query: { q } }),
+    name === "messages" && bulkTools(app),
     list.element,
   );
   show();
   return { element, title, close: () => list.close(), focus: () => heading.focus({ preventScroll: true }) };
 }
 
-function orderRow(app, { order, thread }) {
+function orderRow(app, { order, thread, snippet }) {
   const { lang } = app.session;
   const to = `orders/${encodeURIComponent(order.order_id)}`;
   const contact = isOfShop(order) ? lang.t("contact_shop", { name: order.seller.name }) : lang.t("contact_seller");
@@ -74,10 +77,11 @@ function orderRow(app, { order, thread }) {
           "p",
           { class: "order-row-head" },
           h("strong", {}, lang.t("order", { id: order.order_id })),
-          statusChip(lang, order.status),
+          statusChip(lang, app.session.caller.side, order.status),
           disputeChip(lang, thread.dispute),
         ),
         h("p", { class: "order-row-items", dir: "auto" }, itemsInShort(lang, order)),
+        snippet && h("p", { class: "thread-row-excerpt" }, excerpt(lang, app.session.caller.side, { order, thread, snippet })),
         h(
           "p",
           { class: "faint" },
@@ -99,11 +103,12 @@ function orderRow(app, { order, thread }) {
         h("span", {}, words),
       ),
     );
-  return { signature: JSON.stringify([lang.tag, order, thread.unread, thread.dispute?.state]), make };
+  return { signature: JSON.stringify([lang.tag, order, snippet, thread.unread, thread.dispute?.state]), make };
 }
 
-function messageRow(app, { order, thread }) {
+function messageRow(app, item) {
   const { lang } = app.session;
+  const { order, thread } = item;
   const to = `orders/${encodeURIComponent(order.order_id)}`;
   const make = () =>
     h(
@@ -119,11 +124,11 @@ function messageRow(app, { order, thread }) {
           h("span", {}, lang.t("order", { id: order.order_id })),
           h("span", { dir: "auto" }, itemsInShort(lang, order)),
         ),
-        h("span", { class: "thread-row-excerpt", dir: "auto" }, excerpt(lang, app.session.caller.side, thread.last)),
+        h("span", { class: "thread-row-excerpt" }, excerpt(lang, app.session.caller.side, item)),
         h("span", { class: "chips" }, unreadBadge(lang, thread.unread), disputeChip(lang, thread.dispute)),
       ),
     );
-  return { signature: JSON.stringify([lang.tag, order, thread]), make };
+  return { signature: JSON.stringify([lang.tag, item]), make };
 }
 
 export function lastMoment(lang, thread) {
@@ -132,14 +137,6 @@ export function lastMoment(lang, thread) {
 
 export function unreadBadge(lang, unread) {
   return unread > 0 && h("span", { class: "badge" }, lang.t("n_new", { n: unread }));
-}
-
-/** The newest entry in a line. */
-export function excerpt(lang, side, last) {
-  if (last === null) return "";
-  const text = last.excerpt ?? (last.kind === "text" ? lang.t("redacted") : "");
-  if (last.kind !== "text") return `${lang.t(`${last.kind}.short`)}${text ? `: ${text}` : ""}`;
-  return last.author.side === side ? lang.t("excerpt.own", { text }) : text;
 }
 
 export function conversationPage(app, orderId) {

@@ -2,10 +2,12 @@
 
 import { orderPath } from "./api.js";
 import { Conversation } from "./conversation.js";
-import { excerpt, lastMoment, unreadBadge } from "./customer.js";
+import { bulkTools } from "./bulk.js";
+import { lastMoment, unreadBadge } from "./customer.js";
 import { fill, h, icon, spoken } from "./dom.js";
 import { reasonOf } from "./entries.js";
-import { disputeChip, itemsInShort, orderCard, otherSide } from "./order_card.js";
+import { disputeChip, itemsInShort, orderCard } from "./order_card.js";
+import { excerpt, partyNames } from "./people.js";
 import { ThreadList, filters, listPath, searchField } from "./thread_list.js";
 
 const MARKS_AT_ONCE = 100;
@@ -55,12 +57,14 @@ export class Desk {
         h("p", { class: "strong" }, lang.t(this.#q || this.#filter !== "all" ? "empty.filter" : "empty.desk")),
       ],
       label: lang.t("desk"),
+      reset: () => search.reset(),
       stays: () => this.#open?.orderId ?? null,
       onItems: (items) => this.#onItems(items),
     });
     const heading = h("h1", { class: "title", tabindex: -1 }, lang.t("desk"));
     const search = searchField(lang, this.#q, (q) => ((this.#q = q), this.#app.replaceAddress(this.#address()), this.#show()));
     const selection = h("div", { class: "selection", hidden: true });
+    const bulk = bulkTools(this.#app, { selectAll: () => this.#selectAll() });
     const names = filters(this.#app, {
       lang,
       name: "desk",
@@ -72,7 +76,7 @@ export class Desk {
     const queue = h(
       "section",
       { class: "queue", "aria-label": lang.t("desk") },
-      h("div", { class: "queue-head" }, heading, search, names, selection),
+      h("div", { class: "queue-head" }, heading, search.element, names, bulk, selection),
       this.#list.element,
     );
     const pane = h("div", { class: "pane" });
@@ -144,14 +148,14 @@ export class Desk {
     this.#renderSelection();
   }
 
-  #row({ order, thread }) {
+  #row(item) {
+    const { order, thread } = item;
     const lang = this.#lang;
     const id = order.order_id;
     const isOpen = this.#open?.orderId === id;
     const isSelected = this.#selected.has(id);
     const to = this.#address(id);
     const { caller } = this.#app.session;
-    const name = otherSide(caller.side, order);
     const make = () =>
       h(
         "li",
@@ -170,14 +174,19 @@ export class Desk {
         h(
           "a",
           { href: this.#app.addressOf(to), "aria-current": isOpen && "true", data: { to, focus: id } },
-          h("span", { class: "thread-row-head" }, h("bdi", { class: "name" }, name), lastMoment(lang, thread)),
+          h(
+            "span",
+            { class: "thread-row-head" },
+            h("span", { class: "names" }, partyNames(lang, caller.side, order)),
+            lastMoment(lang, thread),
+          ),
           h(
             "span",
             { class: "thread-row-order" },
             h("span", {}, lang.t("order", { id })),
             h("span", { dir: "auto" }, itemsInShort(lang, order)),
           ),
-          h("span", { class: "thread-row-excerpt", dir: "auto" }, excerpt(lang, caller.side, thread.last)),
+          h("span", { class: "thread-row-excerpt" }, excerpt(lang, caller.side, item)),
           h(
             "span",
             { class: "chips" },
@@ -187,7 +196,7 @@ export class Desk {
           ),
         ),
       );
-    return { signature: JSON.stringify([lang.tag, order, thread, isOpen, isSelected, to]), make };
+    return { signature: JSON.stringify([lang.tag, item, isOpen, isSelected, to]), make };
   }
 
   #waitingChip(thread) {
@@ -206,6 +215,11 @@ export class Desk {
   #select(orderId, is) {
     if (is) this.#selected.add(orderId);
     else this.#selected.delete(orderId);
+    this.#list.render();
+  }
+
+  #selectAll() {
+    for (const item of this.#list.items) this.#selected.add(item.order.order_id);
     this.#list.render();
   }
 

@@ -16,9 +16,11 @@ const ICONS = {
   message: "M4 5h16v11H9.5L5 19.5V16H4z",
   out: "M10 4H5v16h5M14.5 8l4 4-4 4M18 12H9.5",
   search: "M10.5 4a6.5 6.5 0 1 0 0 13 6.5 6.5 0 0 0 0-13M15.3 15.3 20.5 20.5",
+  select: "M4.5 4.5h15v15h-15zM8 12.2l2.8 2.8 5.2-5.6",
   send: "M4 11.5 20.5 4 14 20.5l-3-6.5z",
+  stored: "M5 12.5 9.5 17 19 7.5",
   settings: "M4 7h9M19 7h1M4 17h1M11 17h9M16 4.5a2.5 2.5 0 1 0 0 5 2.5 2.5 0 0 0 0-5M8 14.5a2.5 2.5 0 1 0 0 5 2.5 2.5 0 0 0 0-5",
-  stored: "M2.5 12.5 7 17l9-9.5M11.8 16.2l.9.8 8.8-9.5",
+  seen: "M2.5 12.5 7 17l9-9.5M11.8 16.2l.9.8 8.8-9.5",
 };
 
 const PROPERTIES = new Set(["value", "checked", "disabled", "hidden", "open", "selected", "required"]);

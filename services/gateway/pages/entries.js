@@ -6,10 +6,10 @@ import { midnight } from "./language.js";
 const TOGETHER_MS = 5 * 60_000;
 
 /**
- * What to show, for `sync`. `shop` is what the shop's staff are called here. `pending` are outbox items; `newFrom` is the seq that the "New messages" separator stands before; `actions`
+ * What to show, for `sync`. `people` has `house(author)` (whom an author of another side answers for, or null) and `isSeen(message)`. `pending` are outbox items; `newFrom` is the seq that the "New messages" separator stands before; `actions`
  * has `again`, `edit`, `discard` (of a refused item), `redact` (null where the reader may not), and `isTroubled`.
  */
-export function rows({ lang, side, shop, messages, pending, newFrom, actions }) {
+export function rows({ lang, side, people, messages, pending, newFrom, actions }) {
   const shown = [];
   let before = null;
   for (const message of messages) {
@@ -19,7 +19,7 @@ export function rows({ lang, side, shop, messages, pending, newFrom, actions }) 
     const startsNew = message.seq === newFrom;
     if (startsNew) shown.push(newRow(lang));
     const goesOn = !startsDay && !startsNew && isTogether(before, message);
-    shown.push(message.kind === "text" ? messageRow({ lang, side, shop, message, goesOn, actions }) : stepRow(lang, message));
+    shown.push(message.kind === "text" ? messageRow({ lang, side, people, message, goesOn, actions }) : stepRow(lang, people, message));
     before = message;
   }
   return [...shown, ...pending.map((item) => pendingRow({ lang, item, actions }))];
@@ -43,8 +43,10 @@ function newRow(lang) {
   };
 }
 
-function messageRow({ lang, side, shop, message, goesOn, actions }) {
+function messageRow({ lang, side, people, message, goesOn, actions }) {
   const { id, seq, author, text, redacted, mine, imported, at } = message;
+  const house = people.house(author);
+  const state = mine && (people.isSeen(message) ? "seen" : "stored");
   const canRedact = actions.redact !== null && !redacted;
   const make = () =>
     h(
@@ -53,14 +55,14 @@ function messageRow({ lang, side, shop, message, goesOn, actions }) {
         class: `entry ${author.side === side ? "own-side" : "other-side"} by-${author.side} ${goesOn ? "goes-on" : ""}`,
         data: { seq },
       },
-      mine ? spoken(lang.t("you")) : goesOn ? spoken(author.name) : byline(side, shop, author),
+      mine ? spoken(lang.t("you")) : goesOn ? spoken(author.name) : byline(author, house),
       redacted ? h("p", { class: "bubble redacted" }, lang.t("redacted")) : h("p", { class: "bubble", dir: "auto" }, text),
       h(
         "p",
         { class: "foot", data: { seq } },
         h("time", { datetime: at, title: lang.moment(at) }, lang.time(at)),
         imported && h("span", {}, lang.t("imported")),
-        mine && h("span", { class: "state stored" }, icon("stored"), spoken(lang.t("state.stored"))),
+        state && h("span", { class: `state stored ${state}`, title: lang.t(`state.${state}`) }, icon(state), spoken(lang.t(`state.${state}`))),
         canRedact &&
           h(
             "button",
@@ -76,17 +78,18 @@ function messageRow({ lang, side, shop, message, goesOn, actions }) {
           ),
       ),
     );
-  return { key: id, signature: `${lang.tag} ${shop} ${text === null} ${redacted} ${goesOn} ${canRedact}`, make };
+  return { key: id, signature: `${lang.tag} ${house} ${state} ${text === null} ${redacted} ${goesOn} ${canRedact}`, make };
 }
 
-function byline(side, shop, author) {
-  const needsSide = author.side !== side && author.side === "shop" && author.name !== shop;
-  return h("p", { class: "byline" }, h("bdi", {}, author.name), needsSide && h("span", { class: "chip", dir: "auto" }, shop));
+function byline(author, house) {
+  return h("p", { class: "byline" }, h("bdi", {}, author.name), house !== null && [" · ", h("bdi", { class: "house" }, house)]);
 }
 
 /** A step of a dispute, as a line of the system's with the words of who took it. */
-function stepRow(lang, message) {
+function stepRow(lang, people, message) {
   const { id, seq, kind, author, text, redacted, at } = message;
+  const house = people.house(author);
+  const name = house === null ? author.name : `${author.name} · ${house}`;
   const what = kind === "dispute_opened" ? lang.known("reason", message.reason) : lang.known("outcome", message.outcome);
   const make = () =>
     h(
@@ -96,14 +99,14 @@ function stepRow(lang, message) {
         "p",
         { class: "step-what" },
         icon(kind === "dispute_opened" ? "alert" : "accepted"),
-        h("span", {}, lang.t(kind, { name: author.name, what })),
+        h("span", {}, lang.t(kind, { name, what })),
       ),
       redacted
         ? h("p", { class: "step-text redacted" }, lang.t("redacted"))
         : text && h("p", { class: "step-text", dir: "auto" }, text),
       h("p", { class: "foot", data: { seq } }, h("time", { datetime: at }, lang.moment(at))),
     );
-  return { key: id, signature: `${lang.tag} ${text === null} ${redacted} ${what}`, make };
+  return { key: id, signature: `${lang.tag} ${name} ${text === null} ${redacted} ${what}`, make };
 }
 
 /** Something of the reader's own that is not stored yet, and how far it is. */
@@ -130,7 +133,7 @@ function pendingRow({ lang, item, actions }) {
   return { key: `pending:${item.key}`, signature: `${lang.tag} ${state}`, make };
 }
 
-const STATE_ICONS = { sending: "clock", held: "clock", accepted: "accepted", refused: "alert" };
+const STATE_ICONS = { sending: "clock", held: "clock", accepted: "clock", refused: "alert" };
 
 function refusal({ lang, item, actions }) {
   const button = (name, words) =>

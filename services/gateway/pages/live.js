@@ -11,8 +11,8 @@ const MOST_STANDSTILLS = 3;
 
 /**
  * Listeners get `{kind, data}`. Kinds are the server's (`message.posted`, `dispute.opened`, `dispute.closed`, `message.redacted`,
- * `thread.read`) and `state` (see `state`), `joined` (from now on nothing is missed) and `resync`: after either, what was read before may
- * be out of date, texts that were removed too, and is read anew.
+ * `thread.read`, `thread.seen`) and `state` (see `state`), `joined` (from now on nothing is missed) and `resync`: after either, what was
+ * read before may be out of date, texts that were removed too, and is read anew.
  *
  * Where no events come though the server answers (a proxy holds them back), it polls: `resync` every ten seconds, until events come.
  *

@@ -3,6 +3,7 @@
 import { load, preferred } from "./language.js";
 import { fill, h } from "./dom.js";
 import { StoredToken, fragment } from "./tokens.js";
+import { wayBack } from "./way_back.js";
 import { inTab } from "./web_storage.js";
 
 const { root: ROOT = "/pages/" } = document.documentElement.dataset;
@@ -10,13 +11,13 @@ const { root: ROOT = "/pages/" } = document.documentElement.dataset;
 function enter(token) {
   StoredToken.keep(token);
   if (!inTab.lasts) return show(lang.t("login.unkept"));
-  location.replace(ROOT);
+  location.replace(wayBack(location.search, { root: ROOT, origin: location.origin }));
 }
 
 /** The token in the address, which is taken out of it at once. */
 function tokenInAddress() {
   const given = fragment();
-  history.replaceState(null, "", location.pathname);
+  history.replaceState(null, "", location.pathname + location.search);
   return given.startsWith("token=") ? given.slice(6) : null;
 }
 

@@ -68,9 +68,10 @@ export class Outbox {
     return this.#troubles.get(orderId) ?? null;
   }
 
-  /** `draft` is what `Draft.taken()` gives: it goes when the item is there. */
-  post(orderId, text, seen, draft = null) {
-    this.#add(orderId, { kind: "post", path: orderPath(orderId, "/messages"), body: { text }, seen }, draft);
+  /** `draft` is what `Draft.taken()` gives: it goes when the item is there. `seenSeq`: what was before the person's eyes (0: nothing yet). */
+  post(orderId, text, seen, { draft = null, seenSeq = 0 } = {}) {
+    const body = seenSeq > 0 ? { text, seen_seq: seenSeq } : { text };
+    this.#add(orderId, { kind: "post", path: orderPath(orderId, "/messages"), body, seen }, draft);
   }
 
   openDispute(orderId, body, ifMatch, seen) {

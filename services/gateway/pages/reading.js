@@ -44,6 +44,11 @@ export class Reading {
     if (newest && (unread > 0 || newForMe > 0)) this.newAt(newest.seq);
   }
 
+  /** The newest entry that was really before the person's eyes, as far as anything new reaches; below the first new one it says nothing new. */
+  get seenUpTo() {
+    return Math.max(this.readUpTo, this.#seen);
+  }
+
   /** There is something new at this entry. */
   newAt(seq) {
     this.#newUpTo = Math.max(this.#newUpTo, seq);

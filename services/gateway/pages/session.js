@@ -20,5 +20,5 @@ export async function signIn({ base, tokens, lang = null, asks = () => [] }) {
   live.on(({ data }) => data?.message && outbox.noticed(data.order_id, data.message));
   const begin = () => (live.start(), outbox.start());
   const end = () => (live.stop(), outbox.stop());
-  return { caller, api, keeping, live, outbox, lang, begin, end };
+  return { caller, tokens, api, keeping, live, outbox, lang, begin, end };
 }

@@ -42,6 +42,20 @@ export class Thread {
     return this.dispute?.state === "open";
   }
 
+  /** Whether all of the other sides have read up to this entry. */
+  isSeen(seq) {
+    const others = Object.values(this.view?.thread.seen_by ?? {}).filter((each) => each !== null);
+    return others.length > 0 && others.every((each) => each >= seq);
+  }
+
+  /** Another side has read further; whether that is news. */
+  seenBy({ side, seq }) {
+    const seen = this.view?.thread.seen_by;
+    if (!seen || seen[side] >= seq) return false;
+    seen[side] = seq;
+    return true;
+  }
+
   may(action) {
     return this.view?.available_actions.includes(action) ?? false;
   }

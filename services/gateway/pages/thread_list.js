@@ -5,6 +5,8 @@ import { reasonOf } from "./entries.js";
 
 const QUIET_MS = 300;
 const TYPING_MS = 300;
+// What changes no row.
+const UNLISTED = new Set(["state", "thread.seen"]);
 
 export class ThreadList {
   #session;
@@ -21,14 +23,15 @@ export class ThreadList {
   #refreshSoon = settled(() => this.#refresh(), QUIET_MS);
 
   /**
-   * `row(item)` gives `{signature, make}`; `empty()` the nodes to show where there is nothing; `label` names the list; `stays()` is the
+   * `row(item)` gives `{signature, make}`; `empty()` the nodes to show where there is nothing; `label` names the list; `reset()` ends a search; `stays()` is the
    * order whose row stays where it is, read or not (the open one), or null; `onItems(items)` hears of every change.
    */
-  constructor(session, { row, empty, label, stays = () => null, onItems = () => {} }) {
+  constructor(session, { row, empty, label, reset = null, stays = () => null, onItems = () => {} }) {
     this.#session = session;
-    this.#options = { row, empty, stays, onItems };
+    this.#options = { row, empty, reset, stays, onItems };
     const { lang } = session;
     const rows = h("ol", { class: "rows", "aria-label": label });
+    const found = h("div", { class: "found", hidden: true }, h("p", { role: "status" }));
     const state = h("div", { class: "middle" });
     const stale = h("div", { class: "stale", role: "status", hidden: true });
     const more = h(
@@ -36,24 +39,29 @@ export class ThreadList {
       { type: "button", class: "button more", hidden: true, on: { click: () => this.#loadMore() } },
       lang.t("more"),
     );
-    this.#parts = { rows, state, more, stale };
-    this.element = h("div", { class: "list" }, rows, state, stale, more);
+    this.#parts = { found, rows, state, more, stale };
+    this.element = h("div", { class: "list" }, found, rows, state, stale, more);
     this.#end = session.live.on((event) => this.#onLive(event));
   }
 
   #onLive({ kind, data }) {
-    if (kind === "state" || this.#path === null) return;
+    if (UNLISTED.has(kind) || this.#path === null) return;
     if (kind === "message.redacted") this.#redact(data);
     this.#refreshSoon();
   }
 
   /** A text that was removed is shown in no row any more, however far down that is. */
   #redact({ order_id: orderId, seq }) {
-    const isIt = ({ order, thread }) => order.order_id === orderId && thread.last?.seq === seq;
-    if (!this.#items.some(isIt)) return;
-    this.#items = this.#items.map((item) =>
-      isIt(item) ? { ...item, thread: { ...item.thread, last: { ...item.thread.last, excerpt: null } } } : item,
-    );
+    const isOf = ({ order }, entry) => order.order_id === orderId && entry?.seq === seq;
+    const without = (item) => {
+      const { snippet, thread } = item;
+      return {
+        ...item,
+        snippet: isOf(item, snippet) ? null : snippet,
+        thread: isOf(item, thread.last) ? { ...thread, last: { ...thread.last, excerpt: null } } : thread,
+      };
+    };
+    this.#items = this.#items.map(without);
     this.render();
   }
 
@@ -153,6 +161,7 @@ export class ThreadList {
     );
     rows.hidden = this.#items.length === 0;
     more.hidden = this.#next === null;
+    this.#renderFound();
     state.hidden = this.#items.length > 0;
     if (!state.hidden) fill(state, this.#inPlaceOfRows());
     stale.hidden = this.#items.length === 0 || this.#problem === null;
@@ -169,6 +178,23 @@ export class ThreadList {
       h("p", {}, `${lang.t("failed")} ${reasonOf(lang, this.#problem)}`),
       h("button", { type: "button", class: "button small", on: { click: onClick } }, lang.t("try_again")),
     ];
+  }
+
+  /** How many a search has found, said when it is known, and the way out of it. */
+  #renderFound() {
+    const { lang } = this.#session;
+    const { found } = this.#parts;
+    const isSearch = this.#path !== null && new URLSearchParams(this.#path.split("?")[1]).has("q");
+    found.hidden = !isSearch || this.#state === "failed";
+    const n = this.#items.length;
+    const words = lang.t(this.#next === null ? "found" : "found_so_far", { n });
+    const [said] = found.children;
+    if (!isSearch || this.#state !== "ready") said.textContent = "";
+    else if (said.textContent !== words) said.textContent = words;
+    if (found.children.length === 1 && this.#options.reset)
+      found.append(
+        h("button", { type: "button", class: "button quiet small", on: { click: this.#options.reset } }, icon("close"), lang.t("search_reset")),
+      );
   }
 
   #inPlaceOfRows() {
@@ -211,7 +237,7 @@ export function filters(app, { lang, name, choices, chosen, label, query = {} })
   return h("nav", { class: "filters", "aria-label": label }, h("ul", {}, choices.map(link)));
 }
 
-/** Calls back with what is sought, a moment after the typing. */
+/** Calls back with what is sought, a moment after the typing: `{element, reset}`. */
 export function searchField(lang, q, onSought) {
   const input = h("input", {
     type: "search",
@@ -224,5 +250,11 @@ export function searchField(lang, q, onSought) {
   const sought = settled(() => onSought(input.value.trim()), TYPING_MS);
   input.addEventListener("input", sought);
   const onSubmit = (event) => (event.preventDefault(), sought());
-  return h("form", { class: "search", role: "search", on: { submit: onSubmit } }, icon("search"), input);
+  const reset = () => {
+    input.value = "";
+    input.focus();
+    onSought("");
+  };
+  const element = h("form", { class: "search", role: "search", on: { submit: onSubmit } }, icon("search"), input);
+  return { element, reset };
 }

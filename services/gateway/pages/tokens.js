@@ -6,8 +6,13 @@ const TOKEN = "parley:token";
 const LINK = "parley:guest-link";
 const RENEW_BEFORE_MS = 60_000;
 
-/** Nobody is signed in (any more). */
-export class SignedOut extends Error {}
+/** Nobody is signed in (any more). `why` is null, or of a guest's link: `link_ended` (its order has an account) or `link_invalid`. */
+export class SignedOut extends Error {
+  constructor(message, why = null) {
+    super(message);
+    this.why = why;
+  }
+}
 
 /** The address's fragment, where links carry their tokens; "" where it is not one of ours. */
 export function fragment() {
@@ -37,6 +42,9 @@ function claimsIn(token) {
     throw new SignedOut("this is no token");
   }
 }
+
+/** Why a guest's link is not exchanged any more, by the status that says so. */
+const WHY = { 401: "link_invalid", 410: "link_ended", 422: "link_invalid" };
 
 /** A token that was handed over at sign-in and lasts as long as the tab. */
 export class StoredToken {
@@ -78,6 +86,9 @@ export class GuestToken extends StoredToken {
     return inTab.getItem(LINK) !== null;
   }
 
+  /** Why the link does not do any more; null while it does. */
+  why = null;
+
   #base;
   #exchange = null;
 
@@ -105,7 +116,8 @@ export class GuestToken extends StoredToken {
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify({ token: inTab.getItem(LINK) }),
     });
-    if (answer.status === 401 || answer.status === 422) throw new SignedOut("the link is not valid any more");
+    this.why = WHY[answer.status] ?? null;
+    if (this.why !== null) throw new SignedOut("the link does not do any more", this.why);
     if (!answer.ok) throw new TypeError("the link cannot be exchanged now");
     const { access_token: token } = await answer.json();
     inTab.setItem(TOKEN, token);

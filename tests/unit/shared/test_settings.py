@@ -171,3 +171,44 @@ def test_the_short_form_says_the_same_of_one_issuer(told: pytest.MonkeyPatch) ->
     )
     assert list(issuer.role_map.items()) == [("staff", "admin"), ("buyers", "customer")]
     assert (issuer.id_claim, issuer.seller_claim, issuer.name_claim) == ("custom:id", "custom:seller", "username")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://shop.example/login",
+        "https://shop.example/login?next={return_url}",
+        "http://localhost:8000/sign-in?to={return_path}&lang=en",
+        "/account/login?back={return_path}",
+        "https://shop.example?next={return_url}",
+    ],
+)
+def test_the_pages_lead_to_the_shops_sign_in(told: pytest.MonkeyPatch, address: str) -> None:
+    told.setenv("PAGES_LOGIN_URL", address)
+    assert load(GatewaySettings).pages_login_url == address
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "shop.example/login",
+        "javascript:alert(1)",
+        "//evil.example/login",
+        "/\\evil.example",
+        "https://shop.example/{return_path}",
+        "https://shop.example/login?next={returnUrl}",
+        "https://shop.example/login?next={return_url",
+        "https://user@shop.example/login",
+        "https://shop.example/login#next={return_url}",
+        "https://shop.example/log in",
+    ],
+)
+def test_a_sign_in_that_cannot_be_led_to_stops_the_start(
+    told: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], address: str
+) -> None:
+    told.setenv("PAGES_LOGIN_URL", address)
+    (line,) = refusal(GatewaySettings, capsys)
+    assert line.startswith(
+        "bad setting PAGES_LOGIN_URL: must be an address like https://shop.example/login?next={return_url}"
+    )
+    assert "evil" not in line
