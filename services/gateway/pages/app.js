@@ -31,7 +31,7 @@ export class App {
 
   /** `signedIn` is the promise of a session. */
   async start(signedIn) {
-    document.documentElement.lang = this.#lang.tag;
+    this.#lang.dress(document.documentElement);
     fill(
       document.body,
       h(
@@ -297,13 +297,13 @@ export class App {
 
   async #speak(tag) {
     try {
-      this.#lang = await load(tag);
+      this.#lang = await load(tag, tag);
     } catch {
       this.say(`${this.#lang.t("failed")} ${this.#lang.t("problem.unreachable")}`);
       return void this.#renderHeader({ anew: true });
     }
     remember(tag);
-    document.documentElement.lang = tag;
+    this.#lang.dress(document.documentElement);
     this.session.lang = this.#lang;
     this.#page.close();
     this.#page = null;

@@ -1,6 +1,7 @@
 // Dialogs: small forms that resolve to what was chosen, or to null. What is typed into one is kept like any other draft.
 
 import { h, icon, fill } from "./dom.js";
+import { nameOf } from "./language.js";
 import { Draft } from "./drafts.js";
 import { reasonOf } from "./entries.js";
 import { TEXT_LIMIT, judge, lengthOf, sendable } from "./write_box.js";
@@ -223,21 +224,34 @@ function mailChoices(lang, languages, preferences, unchosen) {
   const id = `parley-mail-language-${(made += 1)}`;
   const box = (name) => h("input", { type: "checkbox", checked: preferences.mails[name] });
   const [messages, disputes] = [box("messages"), box("disputes")];
-  const options = Object.entries(languages).map(([tag, name]) =>
-    h("option", { value: tag, selected: preferences.locale?.startsWith(tag) ?? false }, name),
-  );
-  const locale = h(
-    "select",
-    { id },
-    h("option", { value: "" }, unchosen),
-    options,
-  );
+  const locale = selectOf(id, { "": unchosen, ...languages }, preferences.locale, nameOf);
+  const here = new Intl.DateTimeFormat().resolvedOptions().timeZone;
+  const zones = { "": lang.t("mails.time_zone_of_shop"), ...(here && { [here]: here }) };
+  const zone = selectOf(`${id}-zone`, zones, preferences.time_zone, String);
   return {
     fields: [
       h("label", { class: "option" }, messages, h("span", {}, lang.t("mails.messages"))),
       h("label", { class: "option" }, disputes, h("span", {}, lang.t("mails.disputes"))),
       h("div", { class: "field" }, h("label", { for: id }, lang.t("mails.language")), locale),
+      h("div", { class: "field" }, h("label", { for: `${id}-zone` }, lang.t("mails.time_zone")), zone),
     ],
-    read: () => ({ mails: { messages: messages.checked, disputes: disputes.checked }, locale: locale.value || null }),
+    read: () => changed(preferences, { messages: messages.checked, disputes: disputes.checked }, locale.value, zone.value),
+  };
+}
+
+/** A choice among these, by value, and of what stands, also where it is none of them: then it is called what `nameOf` says. */
+function selectOf(id, names, stands, nameOf) {
+  const all = stands && !Object.hasOwn(names, stands) ? { ...names, [stands]: nameOf(stands) } : names;
+  const options = Object.entries(all).map(([value, name]) => h("option", { value, selected: value === (stands ?? "") }, name));
+  return h("select", { id }, options);
+}
+
+/** Only what was changed: what is said again would count as chosen now, and outdo what was chosen about one order. */
+function changed(stands, mails, locale, zone) {
+  const other = Object.entries(mails).filter(([name, value]) => value !== stands.mails[name]);
+  return {
+    ...(other.length > 0 && { mails: Object.fromEntries(other) }),
+    ...(locale !== (stands.locale ?? "") && { locale: locale || null }),
+    ...(zone !== (stands.time_zone ?? "") && { time_zone: zone || null }),
   };
 }

@@ -8,6 +8,7 @@ const CHOSEN = "parley:language";
 const DAY_MS = 86_400_000;
 
 const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/;
+const RIGHT_TO_LEFT_SCRIPTS = ["Adlm", "Arab", "Hebr", "Mand", "Nkoo", "Rohg", "Samr", "Syrc", "Thaa"];
 const DIRECTION_MARKS = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 
 /** The language that was chosen or that the browser prefers; English where we speak none of them. */
@@ -33,10 +34,31 @@ function primary(tag) {
   return tag.toLowerCase().split(/[-_.@]/)[0];
 }
 
-/** Loads a language's words. */
-export async function load(tag) {
+/** Loads a language's words, for a reader who asks for `wanted` first, or else for what the browser says. */
+export async function load(tag, wanted = inBrowser.getItem(CHOSEN)) {
   const { default: words } = await import(`./words/${tag in LANGUAGES ? tag : "en"}.js`);
-  return new Language(tag, words);
+  return new Language(tag, words, [wanted, ...ofBrowser()].find((each) => each && isTag(each)) ?? tag);
+}
+
+/** How a language calls itself; the tag where the browser does not know it. */
+export function nameOf(tag) {
+  if (Object.hasOwn(LANGUAGES, tag)) return LANGUAGES[tag];
+  try {
+    return new Intl.DisplayNames([tag], { type: "language", fallback: "code" }).of(tag);
+  } catch {
+    return tag;
+  }
+}
+
+/** The direction that the reader's language is written in, whatever language our words are in. */
+function directionOf(tag) {
+  try {
+    const locale = new Intl.Locale(tag).maximize();
+    const known = (locale.getTextInfo?.() ?? locale.textInfo)?.direction;
+    return known ?? (RIGHT_TO_LEFT_SCRIPTS.includes(locale.script) ? "rtl" : "ltr");
+  } catch {
+    return "ltr";
+  }
 }
 
 /** A text by people within a sentence of ours: it cannot turn the sentence around. */
@@ -45,9 +67,19 @@ function isolated(text) {
   return RIGHT_TO_LEFT.test(plain) ? `\u2068${plain}\u2069` : plain;
 }
 
-/** The regional variant the browser is set to, so that an English speaker in London sees pounds and days as they do there. */
-function regional(tag) {
-  return ofBrowser().find((each) => primary(each) === tag && isTag(each)) ?? tag;
+/**
+ * The regional variant the browser is set to, so that an English speaker in London sees pounds and days as they do there. A reader whose
+ * language we have no words in gets our words with the habits of their region: days and months are words, and stand in the same language.
+ */
+function regional(tag, asked) {
+  const own = ofBrowser().find((each) => primary(each) === tag && isTag(each));
+  if (own !== undefined || primary(asked) === tag || Object.hasOwn(LANGUAGES, primary(asked))) return own ?? tag;
+  try {
+    const { region } = new Intl.Locale(asked).maximize();
+    return region ? `${tag}-${region}` : tag;
+  } catch {
+    return tag;
+  }
 }
 
 function isTag(each) {
@@ -74,10 +106,18 @@ export class Language {
   #locale;
   #formats = new Map();
 
-  constructor(tag, words) {
+  /** `asked` is the language that its reader would like best; we may have no words in it. */
+  constructor(tag, words, asked = tag) {
     this.tag = tag;
     this.words = words;
-    this.#locale = regional(tag);
+    this.dir = directionOf(asked);
+    this.#locale = regional(tag, asked);
+  }
+
+  /** Says the language of the words, and the direction of the reader's. */
+  dress(element) {
+    element.lang = this.tag;
+    element.dir = this.dir;
   }
 
   /** Formats are slow to make: each is made when it is first needed. */

@@ -24,7 +24,7 @@ function tokenInAddress() {
 const token = tokenInAddress();
 addEventListener("hashchange", () => tryToEnter(tokenInAddress() ?? ""));
 const lang = await load(preferred());
-document.documentElement.lang = lang.tag;
+lang.dress(document.documentElement);
 document.title = `${lang.t("sign_in")} · Parley`;
 if (token === null) show();
 else tryToEnter(token);

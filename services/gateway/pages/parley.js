@@ -59,11 +59,12 @@ class ParleyThread extends HTMLElement {
     if (!order || !tokenUrl) return console.warn("<parley-thread> shows nothing without the attributes order and token-url");
     let lang;
     try {
-      lang = await load(preferred(this.getAttribute("lang") || document.documentElement.lang));
+      const wanted = this.getAttribute("lang") || document.documentElement.lang;
+      lang = await load(preferred(wanted), wanted);
     } catch {
       return this.#sayPlainly();
     }
-    this.#frame.lang = lang.tag;
+    lang.dress(this.#frame);
     try {
       const base = this.getAttribute("api")?.replace(/\/+$/, "") || HERE;
       const session = await signIn({ base, tokens: new FetchedToken(new URL(tokenUrl, document.baseURI)), lang });

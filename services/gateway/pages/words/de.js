@@ -168,6 +168,8 @@ export default {
   "mails.language": "Sprache der E-Mails",
   "mails.language_of_order": "Wie bestellt",
   "mails.language_of_shop": "Die des Shops",
+  "mails.time_zone": "Zeitzone der E-Mails",
+  "mails.time_zone_of_shop": "Die des Shops",
 
   "empty.orders": "Noch keine Bestellungen.",
   "empty.messages": "Noch keine Nachrichten.",

@@ -168,6 +168,8 @@ export default {
   "mails.language": "Language of the e-mails",
   "mails.language_of_order": "As ordered",
   "mails.language_of_shop": "The shop's own",
+  "mails.time_zone": "Time zone of the e-mails",
+  "mails.time_zone_of_shop": "The shop’s",
 
   "empty.orders": "No orders yet.",
   "empty.messages": "No messages yet.",

@@ -168,6 +168,8 @@ export default {
   "mails.language": "Idioma de los correos",
   "mails.language_of_order": "El del pedido",
   "mails.language_of_shop": "El de la tienda",
+  "mails.time_zone": "Zona horaria de los correos",
+  "mails.time_zone_of_shop": "La de la tienda",
 
   "empty.orders": "Aún no hay pedidos.",
   "empty.messages": "Aún no hay mensajes.",

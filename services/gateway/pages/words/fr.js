@@ -168,6 +168,8 @@ export default {
   "mails.language": "Langue des e-mails",
   "mails.language_of_order": "Celle de la commande",
   "mails.language_of_shop": "Celle de la boutique",
+  "mails.time_zone": "Fuseau horaire des e-mails",
+  "mails.time_zone_of_shop": "Celui de la boutique",
 
   "empty.orders": "Aucune commande pour le moment.",
   "empty.messages": "Aucun message pour le moment.",

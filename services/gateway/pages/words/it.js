@@ -168,6 +168,8 @@ export default {
   "mails.language": "Lingua delle e-mail",
   "mails.language_of_order": "Quella dell’ordine",
   "mails.language_of_shop": "Quella del negozio",
+  "mails.time_zone": "Fuso orario delle e-mail",
+  "mails.time_zone_of_shop": "Quello del negozio",
 
   "empty.orders": "Ancora nessun ordine.",
   "empty.messages": "Ancora nessun messaggio.",

@@ -168,6 +168,8 @@ export default {
   "mails.language": "Taal van de e-mails",
   "mails.language_of_order": "Zoals besteld",
   "mails.language_of_shop": "Die van de winkel",
+  "mails.time_zone": "Tijdzone van de e-mails",
+  "mails.time_zone_of_shop": "Die van de winkel",
 
   "empty.orders": "Nog geen bestellingen.",
   "empty.messages": "Nog geen berichten.",
