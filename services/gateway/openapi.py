@@ -34,6 +34,7 @@ MODELS: Final[tuple[type[BaseModel], ...]] = (
     requests.DisputeClosing,
     requests.ReadMark,
     requests.ReadMarks,
+    requests.ChosenOrderPreferences,
     requests.ChosenPreferences,
     requests.Redaction,
     requests.ImportedMessage,
