@@ -1,12 +1,13 @@
 """A mail catcher: takes every mail over SMTP, delivers none, and shows them on a page and through a small JSON API.
 
-GET /api/mails?to=ADDRESS&limit=N   the newest first, without their texts
+GET /api/mails?to=ADDRESS&q=WORDS&limit=N   the newest first, without their texts
 GET /api/mails/ID                   one mail: headers, text, HTML and source
 DELETE /api/mails                   forgets them all
 """
 
 import asyncio
 import os
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
@@ -29,6 +30,9 @@ MAX_MAIL_BYTES = 10_000_000
 LIST_LIMIT = 200
 LIST_LIMIT_MAX = 2_000
 PAGES = Path(__file__).with_name("mail_pages")
+WIDTHS = {"full": "", "600": "600 px", "360": "360 px"}
+SCHEMES = {"light": "Light", "dark": "Dark"}
+PREFERS = re.compile(r"\(\s*prefers-color-scheme\s*:\s*(light|dark)\s*\)", re.IGNORECASE)
 
 # The pages run no script at all; a mail's HTML is shown in a frame that is an origin of its own and may load nothing.
 PAGE_POLICY = "default-src 'none'; style-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -98,19 +102,25 @@ class Pages:
         ]
 
     async def list_page(self, request: Request) -> Response:
-        to = request.query_params.get("to") or None
-        return self._page("list.html", mails=list(self._store.newest_first(to=to))[:LIST_LIMIT], to=to)
+        to, q = (request.query_params.get(name) or None for name in ("to", "q"))
+        found = list(self._store.newest_first(to=to, q=q))
+        return self._page("list.html", mails=found[:LIST_LIMIT], total=len(found), to=to, q=q)
 
     async def mail_page(self, request: Request) -> Response:
         mail = self._asked(request)
         content = self._store.content(mail)
         pieces = None if content.text is None else links_in(content.text)
-        return self._page("mail.html", mail=mail, content=content, pieces=pieces)
+        shown = {"width": _one_of(WIDTHS, request, "width"), "scheme": _one_of(SCHEMES, request, "scheme")}
+        return self._page(
+            "mail.html", mail=mail, content=content, pieces=pieces, widths=WIDTHS, schemes=SCHEMES, **shown
+        )
 
     async def mail_html(self, request: Request) -> Response:
         html = self._store.content(self._asked(request)).html
         if html is None:
             raise HTTPException(404, "This mail has no HTML part.")
+        if scheme := request.query_params.get("scheme"):
+            html = _in_scheme(html, scheme)
         return HTMLResponse(html, headers={**HEADERS, "Content-Security-Policy": MAIL_POLICY})
 
     async def mail_source(self, request: Request) -> Response:
@@ -118,10 +128,11 @@ class Pages:
         return PlainTextResponse(source, headers={**HEADERS, "Content-Security-Policy": MAIL_POLICY})
 
     async def api_list(self, request: Request) -> Response:
-        to, limit = request.query_params.get("to") or None, request.query_params.get("limit", str(LIST_LIMIT))
+        to, q = (request.query_params.get(name) or None for name in ("to", "q"))
+        limit = request.query_params.get("limit", str(LIST_LIMIT))
         if not limit.isdecimal() or not 1 <= int(limit) <= LIST_LIMIT_MAX:
             raise HTTPException(422, f"limit must be a number from 1 to {LIST_LIMIT_MAX}.")
-        found = list(self._store.newest_first(to=to))
+        found = list(self._store.newest_first(to=to, q=q))
         return JSONResponse({"items": [asdict(mail) for mail in found[: int(limit)]], "total": len(found)})
 
     async def api_mail(self, request: Request) -> Response:
@@ -146,6 +157,18 @@ class Pages:
     def _page(self, template: str, **values: object) -> Response:
         text = self._templates.get_template(template).render(**values)
         return HTMLResponse(text, headers={**HEADERS, "Content-Security-Policy": PAGE_POLICY})
+
+
+def _one_of(choices: Mapping[str, str], request: Request, name: str) -> str:
+    """The query's value, or the first of the choices."""
+    value = request.query_params.get(name, "")
+    return value if value in choices else next(iter(choices))
+
+
+def _in_scheme(html: str, scheme: str) -> str:
+    """The mail as a reader sees it whose programs are light, or dark: what its style asks for is answered here, not by this browser."""
+    answered = PREFERS.sub(lambda asked: f"({'min' if asked[1].lower() == scheme else 'max'}-width: 0)", html)
+    return f"{answered}<style>:root {{ color-scheme: {'dark' if scheme == 'dark' else 'light'} !important }}</style>"
 
 
 def build(settings: CatcherSettings) -> Starlette:

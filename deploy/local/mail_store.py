@@ -44,6 +44,7 @@ class MailStore:
         self._directory, self._keep_mails, self._keep_bytes = directory, keep_mails, keep_bytes
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._mails = {mail.id: mail for mail in _read_all(directory)}
+        self._texts: dict[str, str] = {}
 
     def add(self, sender: str, recipients: list[str], source: bytes) -> CaughtMail:
         """Stores a mail; when this returns it is on disk, under its final name."""
@@ -65,12 +66,25 @@ class MailStore:
         self._drop_oldest()
         return mail
 
-    def newest_first(self, *, to: str | None = None) -> Iterator[CaughtMail]:
-        """All mails, or those whose envelope names this recipient (letter case does not matter)."""
+    def newest_first(self, *, to: str | None = None, q: str | None = None) -> Iterator[CaughtMail]:
+        """All mails, or those whose envelope names this recipient and that contain all of these words (letter case does not matter).
+
+        Words are looked for in addresses, subject and text; the HTML says the same as the text.
+        """
         wanted = None if to is None else to.casefold()
+        words = (q or "").casefold().split()
         for mail in reversed(list(self._mails.values())):
-            if wanted is None or wanted in {recipient.casefold() for recipient in mail.recipients}:
+            if wanted is not None and wanted not in {recipient.casefold() for recipient in mail.recipients}:
+                continue
+            if not words or all(word in self._searchable(mail) for word in words):
                 yield mail
+
+    def _searchable(self, mail: CaughtMail) -> str:
+        """What is looked through; a mail is taken apart once."""
+        if mail.id not in self._texts:
+            text = _taken_apart(self.source(mail)).text or ""
+            self._texts[mail.id] = "\n".join((mail.sender, *mail.recipients, mail.subject, text)).casefold()
+        return self._texts[mail.id]
 
     def find(self, mail_id: str) -> CaughtMail | None:
         return self._mails.get(mail_id)
@@ -97,6 +111,7 @@ class MailStore:
 
     def _delete(self, mail_id: str) -> None:
         del self._mails[mail_id]
+        self._texts.pop(mail_id, None)
         self._envelope_path(mail_id).unlink(missing_ok=True)
         self._source_path(mail_id).unlink(missing_ok=True)
 

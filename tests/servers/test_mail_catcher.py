@@ -143,6 +143,38 @@ async def test_mails_are_found_by_recipient_and_survive_a_restart_until_deleted(
     assert catcher.get(f"/api/mails/{found['id']}")[0] == 404
 
 
+async def test_mails_are_found_by_what_stands_in_them(catcher: Catcher) -> None:
+    await catcher.send(HOSTILE, "mara@example.com")
+    await catcher.send(
+        b"Subject: Zwei\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nDie TASSE ist da.\r\n", "owen@example.com"
+    )
+
+    assert [mail["subject"] for mail in catcher.mails("?q=tasse")] == ["Zwei"]
+    assert [mail["subject"] for mail in catcher.mails("?q=owen+zwei")] == ["Zwei"]
+    assert catcher.mails("?q=tasse+mara") == []
+    page = catcher.get("/?q=tasse")[2]
+    assert ("Zwei" in page, "1 mail." in page, 'value="tasse"' in page, "onerror" in page) == (True, True, True, False)
+
+
+async def test_the_list_stays_as_it_is_until_it_is_asked_for_again(catcher: Catcher) -> None:
+    assert "http-equiv" not in catcher.get("/")[2]
+
+
+async def test_a_mails_html_comes_first_in_the_width_and_scheme_that_are_chosen(catcher: Catcher) -> None:
+    styled = b"<style>@media (prefers-color-scheme: dark) { p { color: red } }</style><p>Hello</p>"
+    await catcher.send(HOSTILE.replace(b"<p>Hello</p>", styled), "mara@example.com")
+    (mail,) = catcher.mails()
+
+    page = catcher.get(f"/mails/{mail['id']}?width=360&scheme=dark")[2]
+    assert page.index("<iframe") < page.index("<pre")
+    assert f'class="dark w360" referrerpolicy="no-referrer" src="/mails/{mail["id"]}/html?scheme=dark"' in page
+    assert 'class="light wfull"' in catcher.get(f"/mails/{mail['id']}?width=1e9&scheme=%22%3E")[2]
+    dark, light = (catcher.get(f"/mails/{mail['id']}/html?scheme={scheme}")[2] for scheme in ("dark", "light"))
+    assert "@media (min-width: 0) { p { color: red } }" in dark
+    assert "@media (max-width: 0) { p { color: red } }" in light
+    assert "prefers-color-scheme" in catcher.get(f"/mails/{mail['id']}/html")[2]
+
+
 async def test_it_answers_only_to_its_own_names(catcher: Catcher) -> None:
     assert catcher.get("/api/mails", host="evil.example")[0] == 400
     assert catcher.get("/api/mails", host="localhost")[0] == 200

@@ -33,7 +33,7 @@ def test_no_reference_leads_nowhere() -> None:
 
 
 def test_what_stands_between_backticks_is_code() -> None:
-    shown = re.sub(r"<pre.*?</pre>", "", PAGE, flags=re.DOTALL)
+    shown = re.sub(r'<pre.*?</pre>|<span class="faint">.*?</span>', "", PAGE, flags=re.DOTALL)
     assert "`" not in shown
     assert "<code>Prefer: wait=n</code>" in shown
 
