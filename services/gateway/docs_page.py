@@ -161,7 +161,7 @@ def _curl(method: str, path: str, operation: Json) -> str:
 
 
 def _example(operation: Json, name: str) -> str:
-    schema = next((each["schema"] for each in operation.get("parameters", []) if each["name"] == name), {})
+    schema: Json = next((each["schema"] for each in operation.get("parameters", []) if each["name"] == name), {})
     example = schema.get("examples", [f"${name.upper()}"])[0]
     return str(example)
 

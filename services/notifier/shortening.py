@@ -5,6 +5,7 @@ What is counted are the bytes as they are sent, in both parts and quoted-printab
 
 import binascii
 import itertools
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -17,6 +18,11 @@ ENTRY_BYTES: Final = 1_700
 """What stands around the text of an entry, in both parts, besides its author's name."""
 MAX_BYTES_A_CHARACTER: Final = 30
 """No character takes more: a tab at a line's beginning becomes four blanks of six bytes, and four in the other part."""
+
+NEAR_CHARACTERS: Final = 60
+"""A text ends at a blank that is so near."""
+
+_WORDS: Final = re.compile(r"\s+|\S+")
 
 AsHtml = Callable[[str], str]
 
@@ -50,30 +56,67 @@ def _room_for(around: Sequence[int]) -> int:
 
 
 def _cut(text: str, allowed: int, *, as_html: AsHtml) -> Shown:
-    if len(text) * MAX_BYTES_A_CHARACTER <= allowed or _cost(text, as_html) <= allowed:
+    """Line by line, so that each is written only once, however many there are: whoever sends thousands keeps nobody else's mails waiting."""
+    if len(text) * MAX_BYTES_A_CHARACTER <= allowed:
         return Shown(text)
-    fits, too_long = 0, min(len(text), allowed)
+    left, place = allowed, 0
+    for line in text.split("\n"):
+        is_too_long = 2 * len(line) > left  # without a look at it
+        taken = left + 1 if is_too_long else _line_bytes(line, as_html)
+        if taken > left:
+            return Shown(_at_a_word(text, place + _fitting(line, left, as_html)), is_cut=True)
+        left -= taken
+        place += len(line) + 1
+    return Shown(text)
+
+
+def _fitting(line: str, left: int, as_html: AsHtml) -> int:
+    """How many characters of a line fit, word by word; a word that is too long itself is divided."""
+    fits = 0
+    for word in _WORDS.findall(line[: left // 2 + 1]):
+        taken = _word_bytes(word, as_html)
+        if taken > left:
+            return fits + (_fitting_letters(word, left, as_html) if len(word) > NEAR_CHARACTERS else 0)
+        left -= taken
+        fits += len(word)
+    return fits
+
+
+def _fitting_letters(word: str, left: int, as_html: AsHtml) -> int:
+    """Each letter takes two bytes or more."""
+    fits, too_long = 0, min(len(word), max(1, left // 2))
     while too_long - fits > 1:
         middle = (fits + too_long) // 2
-        fits, too_long = (middle, too_long) if _cost(text[:middle], as_html) <= allowed else (fits, middle)
-    return Shown(_at_a_word(text, fits), is_cut=True)
+        fits, too_long = (middle, too_long) if _word_bytes(word[:middle], as_html) <= left else (fits, middle)
+    return fits
 
 
 def _at_a_word(text: str, at: int) -> str:
-    """Ends at a blank where there is one near, and within no character that is made of several."""
+    """Ends at a blank where there is one near, within no character that is made of several, and within no web address: a part leads elsewhere."""
     while at > 0 and (
         text[at] in "\u200d\ufe0f" or text[at - 1] == "\u200d" or "\U0001f3fb" <= text[at] <= "\U0001f3ff"
     ):
         at -= 1
     kept = text[:at]
     blank = max(kept.rfind(" "), kept.rfind("\n"))
-    return (kept[:blank] if blank > at - 60 and blank > 0 else kept).rstrip() + " …"
+    is_near = blank > at - NEAR_CHARACTERS or "://" in kept[blank + 1 :]
+    return (kept[: max(blank, 0)] if is_near else kept).rstrip() + " …"
 
 
 def _cost(text: str, as_html: AsHtml) -> int:
-    """In the plain part each line has two blanks before it."""
-    return _quoted_bytes(as_html(text)) + _quoted_bytes(text.replace("\n", "\n  "))
+    return sum(_line_bytes(line, as_html) for line in text.split("\n"))
+
+
+def _line_bytes(line: str, as_html: AsHtml) -> int:
+    """In both parts, with the ends: `<br>` there, two blanks at the beginning here."""
+    return _quoted_bytes(as_html(line)) + len("<br>\r\n") + _quoted_bytes(line) + len("  \r\n")
+
+
+def _word_bytes(word: str, as_html: AsHtml) -> int:
+    """In both parts; a line that is broken for the way has three bytes more."""
+    taken = 2 * len(word) if word.isspace() else _quoted_bytes(as_html(word)) + _quoted_bytes(word)
+    return taken + taken // 24
 
 
 def _quoted_bytes(text: str) -> int:
-    return len(binascii.b2a_qp(text.replace("\n", "\r\n").encode()))
+    return len(binascii.b2a_qp(text.encode()))

@@ -20,7 +20,8 @@ async def test_a_person_ends_one_orders_mails_takes_it_back_and_ends_all(front: 
     token = front.parley.customer(customer)
     mailed = People().unsubscribe(f"customer:{customer}")
     address = f"{front.parley.gateway_url}/v1/unsubscribe?token={mailed}&order={order}&lang=de"
-    context = await front.browser.new_context(color_scheme=scheme, viewport=PHONE, bypass_csp=True)
+    options: dict[str, Any] = {"color_scheme": scheme, "viewport": PHONE, "bypass_csp": True}
+    context = await front.browser.new_context(**options)
     page = await context.new_page()
 
     async def said() -> dict[str, bool]:

@@ -1,5 +1,7 @@
 """A mail is never so long that a mail program cuts it: it cuts itself, says so, and links to the rest."""
 
+import re
+
 import pytest
 
 from services.notifier.contents import Mail
@@ -23,6 +25,7 @@ TEXTS = {
     "what HTML escapes": "\"<&>='" * 1_600,
     "Chinese": "商品已破损" * 2_000,
     "one letter": "x" * 10_000,
+    "web addresses": "http://a.example/ " * 550,
 }
 
 
@@ -74,6 +77,14 @@ def test_entries_that_have_no_room_are_counted() -> None:
     assert f"number {MAX_ENTRIES_SHOWN + 1}." not in text
     assert "… and 3 more entries." in text
     assert "There are 23 new entries" in text
+
+
+def test_no_web_address_is_cut_in_two() -> None:
+    address = "https://shop.example/" + "ä" * 9_000
+    for text in (f"See {address} please", address):
+        html = part(read(mail(event(text))), "html")
+        assert re.findall(r'href="https://shop.example/[^"]*(?:ä|%C3)', html) == []
+        assert "…" in html
 
 
 def test_no_character_is_cut_in_two() -> None:
