@@ -47,6 +47,7 @@ class Phrases:
     sides: Mapping[Side, str]
     reasons: Mapping[DisputeReason, str]
     outcomes: Mapping[DisputeOutcome, str]
+    colon: str = ":"
 
 
 ENGLISH: Final = Phrases(
@@ -231,6 +232,7 @@ FRENCH: Final = Phrases(
         "withdrawn": "Retiré",
         "rejected": "Rejeté",
     },
+    colon="\u00a0:",
 )
 
 ITALIAN: Final = Phrases(

@@ -125,3 +125,11 @@ def test_the_link_and_the_end_of_mails_stand_above_what_was_written() -> None:
         written = content.index("What was written.")
         assert content.index("/threads/1042") < written
         assert content.index("/v1/unsubscribe?token=") < written
+
+
+def test_a_colon_stands_as_the_language_has_it() -> None:
+    told = mail(event("Cassé.", kind="dispute_opened"))
+    french, german = (part(read(told, locale=locale), "plain") for locale in ("fr", "de"))
+    assert "Motif\u00a0: Endommagé" in french
+    assert re.search(r"\w: ", french.replace("https:", "")) is None
+    assert "Grund: Beschädigt" in german
