@@ -21,6 +21,8 @@ MAX_WORD_CHARACTERS: Final = 2_000
 
 def linked(text: str) -> Markup:
     """The text as HTML, escaped, with its addresses as links. Linear in the length of the text."""
+    if "://" not in text:
+        return escape(text)
     return Markup("").join(map(_linked_word, _BLANKS.split(text)))
 
 
