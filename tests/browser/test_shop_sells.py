@@ -117,7 +117,7 @@ async def test_the_mission_holds_for_a_shop_that_sells_itself(front: Front, caps
     await expect(shop.locator(".other-side .bubble")).to_have_text(QUESTION)
     await write(shop, ANSWER)
     await expect(customer.locator(".other-side .bubble")).to_have_text(ANSWER)
-    await expect(customer.locator(".other-side .byline")).to_contain_text(f"Grace{SHOP_NAME}")
+    await expect(customer.locator(".other-side .byline")).to_contain_text(f"Grace · {SHOP_NAME}")
 
     async def is_read() -> bool:
         return not await row_of(front, "/v1/threads?filter=unread", staff, order)
