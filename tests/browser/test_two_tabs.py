@@ -188,6 +188,8 @@ async def test_a_text_that_is_removed_before_the_first_live_event_is_gone_when_e
     order = await front.order(customer="c-gap", seller="s-gap")
     token = front.parley.customer("c-gap")
     message = await front.post(front.parley.seller("s-gap"), order, "gapsecret")
+    listening = (await front.visit(front.parley.admin(), f"desk/{order}")).page
+    await expect(listening.locator(".connection")).to_have_text("Connected")
     visit = await front.visit(token)
     held: list[Route] = []
     is_removed = asyncio.Event()
@@ -204,6 +206,7 @@ async def test_a_text_that_is_removed_before_the_first_live_event_is_gone_when_e
     await eventually(lambda: held, what="the live connection")
 
     await redact(front, order, message["id"])
+    await expect(listening.locator(".bubble")).to_have_text("This text was removed by the shop.")
     is_removed.set()
     await expect(page.locator(".connection")).to_have_text("Connected")
     await expect(page.locator(".bubble")).to_have_text("This text was removed by the shop.")
