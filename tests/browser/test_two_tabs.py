@@ -265,7 +265,7 @@ async def test_behind_a_proxy_that_holds_live_events_back_the_page_polls_and_say
         await page.goto(f"{proxy.origin}/pages/orders/{order}")
         await expect(box(page)).to_be_visible()
         await page.clock.fast_forward(10_000)
-        await expect(page.locator(".connection")).to_have_text("Updates every 10 s")
+        await expect(page.locator(".subtitle .connection")).to_have_text("Updates every 10 s")
         await box(page).fill("goes through")
         await box(page).press("Control+Enter")
         await expect(page.locator(".state.stored")).to_have_count(1)

@@ -284,7 +284,6 @@ export class Conversation {
     this.#renderHistory();
     this.#renderJump();
     this.#box.show(this.#thread.state === "ready" && this.#thread.may("post"));
-    this.#box.showLasting(this.#session.keeping.isLasting);
     if (wasAtBottom && this.#thread.state === "ready") this.#parts.history.scrollTop = this.#parts.history.scrollHeight;
     this.#options.onThread(this.#thread);
   }
@@ -327,7 +326,7 @@ export class Conversation {
           { class: "subtitle" },
           h("span", {}, lang.t("order", { id: orderId })),
           view && h("span", {}, statusWords(lang, caller.side, view.order.status)),
-          this.#options.showConnection && connection(lang, live.state),
+          (this.#options.showConnection || live.state === "polling") && connection(lang, live.state),
         ),
       ),
       h(

@@ -11,7 +11,8 @@ const OPENS_WITHIN_MS = 3_000;
  * Any number of tabs may write at once: nothing is read, changed and written outside one transaction. What was written is told to the
  * other tabs, as `{outbox: orderId}` or `{draft: name, sent}`.
  *
- * Where the browser keeps nothing (refused, full, broken) it lasts as long as the page, and `isLasting` says so.
+ * Where the browser keeps nothing (refused, full, broken) it lasts as long as the page; `isLasting` says so, and listeners of this page get
+ * `{isLasting}` when it comes to that.
  *
  * Stores: `items` of the outbox (by `n`, in the order of writing over all tabs; index `order`), `lasts` (by order: the id of its author's
  * newest post that the server has), `drafts` (by name and tab; index `name`).
@@ -78,6 +79,7 @@ export class Keeping {
       return await this.#use(work);
     } catch {
       this.isLasting = false;
+      this.#heard({ isLasting: false });
       return instead();
     }
   }

@@ -36,6 +36,7 @@ export class WriteBox {
   #counter;
   #wrong;
   #unkept;
+  #stop = new AbortController();
 
   /** `onSend(text, draft)` is called with what is to be sent, and with the draft that goes when it is kept. */
   constructor(session, orderId, onSend) {
@@ -44,9 +45,12 @@ export class WriteBox {
     this.element = this.#build();
     this.#draft = new Draft(session.keeping, `draft:${orderId}`, this.#area, () => this.#count());
     this.#count();
+    this.#showLasting();
+    session.keeping.on(() => this.#showLasting(), this.#stop.signal);
   }
 
   close() {
+    this.#stop.abort();
     this.#draft.close();
   }
 
@@ -89,7 +93,8 @@ export class WriteBox {
   }
 
   /** Says so where the browser keeps nothing: what is not sent goes with the page. */
-  showLasting(is) {
+  #showLasting() {
+    const is = this.#session.keeping.isLasting;
     if (this.#unkept.hidden === is) return;
     this.#unkept.hidden = is;
     fill(this.#unkept, is ? "" : this.#session.lang.t("write.unkept"));
