@@ -280,7 +280,7 @@ async def test_behind_a_proxy_that_holds_live_events_back_the_page_polls_and_say
 
         proxy.holds = False
         await page.clock.fast_forward(60_000)
-        await expect(page.locator(".connection")).to_have_text("Connected")
+        await expect(page.locator(".top .connection")).to_have_text("Connected", timeout=20_000)
         await front.post(seller, order, "live again")
         await expect(page.locator(".other-side .bubble").last).to_have_text("live again")
 
@@ -328,13 +328,6 @@ async def test_a_tab_that_is_suspended_while_it_sends_holds_up_no_other(front: F
     visit = await front.visit(token, f"orders/{order}")
     first = visit.page
     await expect(box(first)).to_be_visible()
-    second = await visit.context.new_page()
-    await second.clock.install()
-    await second.goto(front.address(f"login#token={token}"))
-    await second.wait_for_url(lambda url: "/login" not in url)
-    await second.goto(front.address(f"orders/{order}"))
-    await expect(box(second)).to_be_visible()
-
     asked: list[Route] = []
 
     async def hold(route: Route) -> None:
@@ -350,6 +343,11 @@ async def test_a_tab_that_is_suspended_while_it_sends_holds_up_no_other(front: F
     session = await visit.context.new_cdp_session(first)
     await session.send("Page.setWebLifecycleState", {"state": "frozen"})
 
+    second = await visit.context.new_page()
+    await second.clock.install()
+    await second.goto(front.address(f"login#token={token}"))
+    await second.wait_for_url(lambda url: "/login" not in url)
+    await second.goto(front.address(f"orders/{order}"))
     await box(second).fill("of the one that is awake")
     await box(second).press("Control+Enter")
     await expect(second.locator(".pending")).to_have_count(2)

@@ -133,7 +133,7 @@ export class Keeping {
     };
     await this.#try(keep, () => this.#unkept.items.push(item));
     this.#channel?.postMessage({ outbox: item.orderId });
-    if (draft) await this.#forgetCopies(draft);
+    if (draft) this.#forgetCopies(draft);
   }
 
   /**
