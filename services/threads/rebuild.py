@@ -289,8 +289,8 @@ class _Read:
 
 def _read_mark(document: Document) -> _Read:
     """The mark, if what is needed of it is there."""
-    inbox, seq = (document["order_id"], document["side"]), int(document["seq"])
-    return _Read(inbox, inbox_part(document), furthest=int(document.get("furthest", seq)))
+    inbox, mark = (document["order_id"], document["side"]), inbox_part(document)
+    return _Read(inbox, mark, furthest=int(document.get("furthest", document["seq"])))
 
 
 def _state_after(entry: Document) -> State:
