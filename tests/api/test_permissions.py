@@ -20,7 +20,8 @@ COLUMNS: Final = (
 )  # fmt: skip
 
 # DESIGN section 5. 404: the order does not exist for them. Behind a 200 of what is about the caller's whole inbox, + says that the
-# cell's order is in it, and - that it is not. The guest's columns are about an order of a guest, the others about one of an account.
+# cell's order is in it, and - that it is not. The guest's columns are about an order of a guest, the others about one of an account, for
+# which a guest's link, whoever brings it, has ended (410).
 EXPECTED: Final = """
                      nobody  customer  other  seller  other  admin  service  guest  other  expired
 listOrders             401     200+    200-    200+   200-   200+     403    200+   200-     401
@@ -48,7 +49,7 @@ getOrderPreferences    401     200     404     200    404    200      404    200
 setOrderPreferences    401     200     404     200    404    200      404    200    404      401
 getCommand             401     200     404     404    404    404      404    200    404      401
 listen                 401     200     200     200    200    200      403    200    200      401
-openGuestSession       201     201     201     201    201    201      201    201    201      201
+openGuestSession       410     410     410     410    410    410      410    201    201      410
 askToUnsubscribe       200     200     200     200    200    200      200    200    200      200
 unsubscribe            200     200     200     200    200    200      200    200    200      200
 livez_livez_get        200     200     200     200    200    200      200    200    200      200
@@ -79,7 +80,7 @@ unwatchThread          401     403     404     404    404    200      404    403
 getOrderPreferences    401     200     404     404    404    200      404    200    404      401
 setOrderPreferences    401     200     404     404    404    200      404    200    404      401
 getCommand             401     200     404     404    404    404      404    200    404      401
-openGuestSession       201     201     201     201    201    201      201    201    201      201
+openGuestSession       410     410     410     410    410    410      410    201    201      410
 """
 
 # What must be there before the operation can succeed for whoever may do it.
