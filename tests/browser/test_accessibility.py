@@ -111,3 +111,28 @@ async def test_searches_ticks_sums_and_what_has_ended_are_accessible(front: Fron
         away = (await front.visit(None, path, **options)).page
         await expect(away.get_by_role("heading", name=heading)).to_be_visible()
         await assert_accessible(away)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_what_is_said_of_failures_is_accessible(front: Front, scheme: Scheme) -> None:
+    customer = f"c-axe-failing-{scheme}"
+    order = await front.order(customer=customer, seller="s-axe-failing")
+    token = front.parley.customer(customer)
+    for number in range(60):
+        await front.post(token, order, f"message {number}")
+    visit = await front.visit(token, color_scheme=scheme, viewport=PHONE)
+    await visit.context.add_init_script(
+        "for (const name of ['add', 'put']) IDBObjectStore.prototype[name] = () => {"
+        " throw new DOMException('The quota has been exceeded.', 'QuotaExceededError'); };"
+    )
+    page = visit.page
+    await page.goto(front.address(f"orders/{order}"))
+    await expect(page.locator(".bubble").last).to_be_visible()
+    await page.route("**/messages?before_seq*", lambda route: route.abort())
+    await page.route("**/messages", lambda route: route.abort())
+    await page.get_by_label("Your message").fill("Not sent")
+    await page.keyboard.press("Control+Enter")
+    await page.locator(".history").evaluate("(each) => (each.scrollTop = 0)")
+    await expect(page.locator(".banner")).to_have_count(2)
+    await expect(page.locator(".unkept")).to_be_visible()
+    await assert_accessible(page)

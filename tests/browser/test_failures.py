@@ -241,6 +241,28 @@ async def test_the_widget_works_where_all_storage_is_refused_and_says_what_is_mi
     await expect(page.locator(".other-side .bubble")).to_have_text("Live, too")
 
 
+async def test_a_widget_whose_sign_in_has_ended_says_so_and_goes_on_when_the_shop_knows_its_visitor_again(
+    front: Front, shop_site: ShopSite
+) -> None:
+    order = await front.order(customer="c-widget-out", seller="s-widget-out")
+    shop_site.parley_url, shop_site.order_id = front.parley.gateway_url, order
+    shop_site.visitor_token, shop_site.token_life_s = front.parley.customer("c-widget-out"), None
+    page = (await front.visit()).page
+    said = {"type": "urn:parley:problem:unauthenticated", "title": "", "status": 401, "detail": "expired"}
+
+    async def refuse(route: Route) -> None:
+        await route.fulfill(status=401, content_type="application/problem+json", body=json.dumps(said))
+
+    await page.route("**/v1/events", refuse)
+    await page.goto(f"{shop_site.origin}/orders")
+    await expect(page.get_by_text("Your sign-in has ended.")).to_be_visible()
+    await expect(page.locator(".connection")).to_have_text("Signed out")
+    await page.unroute_all()
+    await page.get_by_role("button", name="Try now").click()
+    await expect(page.locator(".connection")).to_have_text("Connected")
+    await expect(page.get_by_text("Your sign-in has ended.")).to_have_count(0)
+
+
 async def test_a_full_storage_sends_all_the_same_and_says_what_is_missing(front: Front) -> None:
     order = await front.order(customer="c-full", seller="s-full")
     visit = await front.visit(front.parley.customer("c-full"))

@@ -322,6 +322,29 @@ async def test_the_outbox_says_that_the_sign_in_has_ended_and_not_that_there_is_
     await expect(page.locator(".state.stored")).to_have_count(1)
 
 
+async def test_a_tab_whose_sign_in_has_ended_does_not_sign_the_others_out(front: Front) -> None:
+    order = await front.order(customer="c-one-out", seller="s-one-out")
+    token = front.parley.customer("c-one-out")
+    visit = await front.visit(token)
+    first = visit.page
+    asked: list[Route] = []
+
+    async def hold(route: Route) -> None:
+        asked.append(route)
+
+    await first.route("**/v1/events", hold)
+    await first.goto(front.address(f"orders/{order}"))
+    await eventually(lambda: asked, what="the first tab's live connection")
+    second = await open_tab(front, visit, token, f"orders/{order}")
+    await expect(second.locator(".connection")).to_have_text("Connecting…")
+
+    said = {"type": "urn:parley:problem:unauthenticated", "title": "", "status": 401, "detail": "expired"}
+    await asked[-1].fulfill(status=401, content_type="application/problem+json", body=json.dumps(said))
+    await expect(second.locator(".connection")).to_have_text("Connected", timeout=20_000)
+    await expect(box(second)).to_be_visible()
+    await expect(box(first)).to_have_count(0)
+
+
 async def test_a_tab_that_is_suspended_while_it_sends_holds_up_no_other(front: Front) -> None:
     order = await front.order(customer="c-suspended", seller="s-suspended")
     token = front.parley.customer("c-suspended")
