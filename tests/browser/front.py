@@ -8,15 +8,15 @@ from typing import Any
 from urllib.parse import quote
 
 import aiohttp
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, ViewportSize
 
 from deploy.local.shop import ShopOrder, publish_orders
 from tests.servers.parley import Parley
 from tests.servers.waiting import eventually
 
 Json = dict[str, Any]
-DESKTOP = {"width": 1280, "height": 800}
-PHONE = {"width": 360, "height": 740}
+DESKTOP: ViewportSize = {"width": 1280, "height": 800}
+PHONE: ViewportSize = {"width": 360, "height": 740}
 
 REPORT_VIOLATIONS = """
 document.addEventListener("securitypolicyviolation", (event) => {
