@@ -290,7 +290,8 @@ class _Read:
 def _read_mark(document: Document) -> _Read:
     """The mark, if what is needed of it is there."""
     inbox, mark = (document["order_id"], document["side"]), inbox_part(document)
-    return _Read(inbox, mark, furthest=int(document.get("furthest", document["seq"])))
+    furthest = document["furthest"] if "furthest" in document else document["seq"]
+    return _Read(inbox, mark, furthest=int(furthest))
 
 
 def _state_after(entry: Document) -> State:
