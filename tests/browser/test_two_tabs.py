@@ -212,6 +212,37 @@ async def test_a_text_that_is_removed_before_the_first_live_event_is_gone_when_e
     await expect(page.locator(".bubble")).to_have_text("This text was removed by the shop.")
 
 
+async def test_a_text_that_is_removed_while_no_events_come_goes_in_rows_beyond_the_first_page_too(front: Front) -> None:
+    seller_id = f"s-rows-{front.new_number()}"
+    first, *others = [front.snapshot(customer="c-rows", seller=seller_id) for _ in range(25)]
+    await front.publish([first, *others])
+    message = await front.post(front.parley.customer("c-rows"), first["order_id"], "rowsecret")
+    for each in others:
+        await front.post(front.parley.customer("c-rows"), each["order_id"], "harmless")
+    listening = (await front.visit(front.parley.admin(), f"desk/{first['order_id']}")).page
+    await expect(listening.locator(".connection")).to_have_text("Connected")
+    visit = await front.visit(front.parley.seller(seller_id), "desk")
+    page = visit.page
+    is_removed = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await is_removed.wait()
+        await route.continue_()
+
+    await page.route("**/v1/events", hold)
+    await page.reload()
+    await page.get_by_role("button", name="Show more").click()
+    await expect(page.locator(".thread-row")).to_have_count(25)
+    await expect(page.locator(".thread-row-excerpt").last).to_contain_text("rowsecret")
+
+    await redact(front, first["order_id"], message["id"])
+    await expect(listening.locator(".bubble")).to_have_text("This text was removed by the shop.")
+    is_removed.set()
+    await expect(page.locator(".connection")).to_have_text("Connected")
+    await expect(page.get_by_text("rowsecret")).to_have_count(0)
+    await expect(page.locator(".thread-row")).to_have_count(25)
+
+
 async def test_an_answer_that_is_older_than_a_removal_does_not_bring_the_text_back(front: Front) -> None:
     order = await front.order(customer="c-stale", seller="s-stale")
     token = front.parley.customer("c-stale")

@@ -47,7 +47,23 @@ export class ThreadList {
   #onLive({ kind, data }) {
     if (UNLISTED.has(kind) || this.#path === null) return;
     if (kind === "message.redacted") this.#redact(data);
+    if (kind === "joined" || kind === "resync") this.#readAgain();
     this.#refreshSoon();
+  }
+
+  /** No events came for a while: rows beyond the first page are read again too, for a text may have been removed. They stay in their places. */
+  async #readAgain() {
+    const shows = this.#shows;
+    let path = this.#path;
+    for (let read = 0; path !== null && read < this.#items.length;) {
+      const page = await this.#session.api.get(path).catch(() => null);
+      if (page === null || page.items.length === 0 || shows !== this.#shows) return;
+      const found = new Map(page.items.map((item) => [idOf(item), item]));
+      this.#items = this.#items.map((item) => found.get(idOf(item)) ?? item);
+      read += page.items.length;
+      path = page.next;
+    }
+    this.render();
   }
 
   /** A text that was removed is shown in no row any more, however far down that is. */
