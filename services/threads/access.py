@@ -6,7 +6,7 @@ from typing import Final, assert_never, get_args
 
 from shared.callers import Caller
 from shared.errors import not_found, refuse
-from shared.fields import Side, SoldBy
+from shared.fields import DisputeOutcome, Side, SoldBy
 from shared.orders import sold_by
 from shared.queries import Action
 
@@ -19,6 +19,15 @@ ALLOWED: Final[Mapping[Action, frozenset[Side]]] = {
     "mark_read": EVERY_SIDE,
     "redact": frozenset(("shop",)),
     "watch": frozenset(("shop",)),
+}
+
+# Who may close a dispute as what. To reject one is a decision, and the shop's; all else is something that either can truly report.
+CLOSES_AS: Final[Mapping[DisputeOutcome, frozenset[Side]]] = {
+    "resolved": frozenset(("customer", "shop")),
+    "refunded": frozenset(("customer", "shop")),
+    "replaced": frozenset(("customer", "shop")),
+    "withdrawn": frozenset(("customer", "shop")),
+    "rejected": frozenset(("shop",)),
 }
 
 IN_WORDS: Final[Mapping[Action, str]] = {
@@ -101,6 +110,17 @@ def is_mailed(person: str, parties: Parties) -> bool:
     """
     own = {f"customer:{parties.customer_id}", f"guest:{parties.order_id}", f"seller:{parties.seller_id}"}
     return person in own or person.startswith("admin:")
+
+
+def require_outcome(side: Side, outcome: DisputeOutcome) -> None:
+    """Raises not_allowed where a dispute's end is not this side's to say."""
+    if side in CLOSES_AS[outcome]:
+        return
+    open_to_them = [each for each, sides in CLOSES_AS.items() if side in sides]
+    which = f"{', '.join(open_to_them[:-1])} or {open_to_them[-1]}"
+    raise refuse(
+        "not_allowed", f"As the {side} of this order you may not close a dispute as {outcome}, but as {which}."
+    )
 
 
 def inbox_key(caller: Caller) -> str | None:

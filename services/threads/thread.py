@@ -157,7 +157,8 @@ def _open(command: OpenDispute, thread: Thread, digest: str, now: datetime) -> D
 
 
 def _close(command: CloseDispute, thread: Thread, digest: str, now: datetime) -> Decision:
-    access.require(command.data.caller, "close_dispute", thread.parties)
+    side = access.require(command.data.caller, "close_dispute", thread.parties)
+    access.require_outcome(side, command.data.outcome)
     current = thread.state.dispute
     dispute.require_seen(current, command.data.expected)
     if current is None or dispute.TABLE[current.state, "close"] is dispute.Effect.CONFLICT:

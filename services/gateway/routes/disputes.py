@@ -74,7 +74,8 @@ async def close_dispute(
     closing: Annotated[DisputeClosing, json_body(DisputeClosing)],
     if_match: IfMatch,
 ) -> Response:
-    """By the customer, their guest or an administrator. 409 where none is open; 412 where it is not the one in `If-Match`."""
+    """By the customer, their guest or an administrator. `rejected` is the administrators' to say: 403 for the others. 409 where none is
+    open; 412 where it is not the one in `If-Match`."""
     caller = access.on_thread(write.caller, order_id)
     asked = DisputeToClose(
         order_id=order_id, caller=caller, outcome=closing.outcome, note=closing.note, expected=if_match

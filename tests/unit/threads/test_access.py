@@ -8,7 +8,7 @@ from services.threads import access
 from services.threads.access import Parties
 from shared.callers import SHOP_SELLER_ID, Caller
 from shared.errors import ProblemError
-from shared.fields import Side
+from shared.fields import DisputeOutcome, Side
 from shared.queries import Action
 
 ORDER = Parties(order_id="1042", customer_id="c-1", seller_id="s-1", guest=False)
@@ -82,6 +82,20 @@ def test_available_actions_are_the_table_less_the_disputes_other_step(
     shown = access.available_actions(caller, parties, dispute_open=dispute_open)
 
     assert set(shown) == allowed - {"open_dispute" if dispute_open else "close_dispute"}
+
+
+@pytest.mark.parametrize("outcome", get_args(DisputeOutcome))
+def test_a_customer_closes_with_what_happened_and_only_the_shop_rejects(outcome: DisputeOutcome) -> None:
+    access.require_outcome("shop", outcome)
+    if outcome != "rejected":
+        access.require_outcome("customer", outcome)
+        return
+    with pytest.raises(ProblemError) as refused:
+        access.require_outcome("customer", outcome)
+    assert refused.value.problem.code == "not_allowed"
+    assert refused.value.problem.detail == (
+        "As the customer of this order you may not close a dispute as rejected, but as resolved, refunded, replaced or withdrawn."
+    )
 
 
 def test_a_guests_link_ends_when_the_order_belongs_to_an_account() -> None:
