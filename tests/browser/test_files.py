@@ -29,6 +29,7 @@ FAMILIES = (
     "connection.",
     "reason.",
     "outcome.",
+    "dispute.next.",
     "problem.",
     "dispute_opened.",
     "dispute_closed.",

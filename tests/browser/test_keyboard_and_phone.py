@@ -42,10 +42,13 @@ async def test_the_whole_way_by_keyboard(front: Front) -> None:
     await page.get_by_role("heading", name="Tea House").focus()
     await tab_to(page, "button", "Report a problem")
     await page.keyboard.press("Enter")
-    await expect(page.get_by_label("Not received")).to_be_focused()
+    await expect(page.get_by_role("button", name="Ask Tea House")).to_be_focused()
     await page.keyboard.press("Escape")
     await expect(page.get_by_role("button", name="Report a problem")).to_be_focused()
     await page.keyboard.press("Enter")
+    await page.keyboard.press("Shift+Tab")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_label("Not received")).to_be_focused()
     await page.keyboard.press("ArrowDown")
     await page.keyboard.press("Tab")
     await page.keyboard.type("Not what was described.")
@@ -59,12 +62,14 @@ async def test_a_dialog_that_was_left_keeps_what_was_typed(front: Front) -> None
     order = await front.order(customer="c-dialog", seller="s-dialog")
     page = (await front.visit(front.parley.customer("c-dialog"), f"orders/{order}")).page
     await page.get_by_role("button", name="Report a problem").click()
+    await page.get_by_role("button", name="Open a dispute").click()
     await page.get_by_role("button", name="Open dispute").click()
     await expect(page.get_by_text("Please write something first.")).to_be_visible()
     await page.get_by_label("What happened?").fill("It rattles.")
     await page.keyboard.press("Escape")
     await page.reload()
     await page.get_by_role("button", name="Report a problem").click()
+    await page.get_by_role("button", name="Open a dispute").click()
     await expect(page.get_by_label("What happened?")).to_have_value("It rattles.")
 
 
@@ -114,8 +119,10 @@ async def test_nothing_is_wider_than_a_phone(front: Front, language: str) -> Non
         await own.goto(front.address(path))
         await expect(own.locator(shown).first).to_be_visible()
         await require_no_sideways_scroll(own)
-    await own.locator(".order-card summary").tap()
+    await own.locator(".conversation-head .sheet-button").tap()
+    await expect(own.locator(".sheet .order-card-content")).to_be_visible()
     await require_no_sideways_scroll(own)
+    await own.keyboard.press("Escape")
     await expect(own.locator(".write .button")).to_be_in_viewport(ratio=1)
 
     desk = (await front.visit(front.parley.seller(seller, name=LONG), **phone)).page

@@ -33,6 +33,7 @@ async def test_a_customer_and_a_seller_talk_about_an_order_and_a_dispute_without
 
     await expect(customer.locator(".other-side .bubble")).to_have_text("It left our house this morning.")
     await customer.get_by_role("button", name="Report a problem").click()
+    await customer.get_by_role("button", name="Open a dispute").click()
     dialog = customer.get_by_role("dialog", name="Open a dispute")
     await dialog.get_by_label("Damaged").check()
     await dialog.get_by_label("What happened?").fill("The pot came broken.")
@@ -46,7 +47,7 @@ async def test_a_customer_and_a_seller_talk_about_an_order_and_a_dispute_without
 
     await customer.get_by_role("button", name="Close dispute").click()
     dialog = customer.get_by_role("dialog", name="Close the dispute")
-    await dialog.get_by_label("Replaced").check()
+    await dialog.get_by_label("I got a replacement").check()
     await dialog.get_by_label("Note").fill("A new one came.")
     await dialog.get_by_role("button", name="Close dispute").click()
     for page in (customer, seller):

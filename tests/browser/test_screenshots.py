@@ -173,7 +173,9 @@ async def test_the_pictures_of_the_readme(front: Front, shop_site: ShopSite) -> 
             color_scheme="dark",
         )
     ).page
+    await german.get_by_role("button", name="Bestellung und mehr").click()
     await german.get_by_role("button", name="Problem melden").click()
+    await german.get_by_role("button", name="Einen Streitfall eröffnen").click()
     await picture(german, "phone-dispute-german")
 
     shop_site.parley_url, shop_site.order_id, shop_site.visitor_token = front.parley.gateway_url, orders["mugs"], mara

@@ -55,6 +55,7 @@ async def row_of(front: Front, path: str, token: str, order: str) -> dict[str, A
 
 async def report(page: Page) -> None:
     await page.get_by_role("button", name="Report a problem").click()
+    await page.get_by_role("button", name="Open a dispute").click()
     dialog = page.get_by_role("dialog", name="Open a dispute")
     await expect(dialog).to_contain_text(f"{SHOP_NAME} will see it. It stays open until you or {SHOP_NAME} close it.")
     await dialog.get_by_label("Damaged").check()
@@ -62,10 +63,10 @@ async def report(page: Page) -> None:
     await dialog.get_by_role("button", name="Open dispute").click()
 
 
-async def close(page: Page, note: str) -> None:
+async def close(page: Page, outcome: str, note: str) -> None:
     await page.get_by_role("button", name="Close dispute").click()
     dialog = page.get_by_role("dialog", name="Close the dispute")
-    await dialog.get_by_label("Replaced").check()
+    await dialog.get_by_label(outcome).check()
     await dialog.get_by_label("Note").fill(note)
     await dialog.get_by_role("button", name="Close dispute").click()
     await expect(page.locator(".banner.dispute")).to_have_count(0)
@@ -144,13 +145,13 @@ async def test_the_mission_holds_for_a_shop_that_sells_itself(front: Front, caps
         "POST", f"/v1/orders/{order}/dispute/close", stranger, {"outcome": "rejected"}, Prefer="wait=30"
     )
     assert status == 404
-    await close(customer, THANKS)
+    await close(customer, "I got a replacement", THANKS)
     await expect(shop.locator(".step.dispute_closed")).to_contain_text("Ada Byron closed the dispute: Replaced")
     opened = {"reason": "other", "text": "The shop looks into it."}
     status, _ = await front.ask("POST", f"/v1/orders/{order}/dispute", staff, opened)
     assert status == 201
     await expect(customer.locator(".banner.dispute")).to_contain_text("Opened by Grace")
-    await close(shop, "All is well again.")
+    await close(shop, "Replaced", "All is well again.")
     await expect(customer.locator(".banner.dispute")).to_have_count(0)
     told(
         "which stays open until the customer or the administrator closes it",

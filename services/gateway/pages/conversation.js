@@ -3,7 +3,7 @@
 import { orderPath } from "./api.js";
 import { noticeBanner, troubleBanner } from "./banners.js";
 import { connection } from "./connection.js";
-import { askToCloseDispute, askToOpenDispute, askToRedact } from "./dialogs.js";
+import { askToCloseDispute, askToOpenDispute, askToRedact, askWhetherToDispute, showSheet } from "./dialogs.js";
 import { fill, h, icon, sync } from "./dom.js";
 import { reasonOf, rows } from "./entries.js";
 import { statusWords } from "./order_card.js";
@@ -30,15 +30,21 @@ export class Conversation {
   #isClosed = false;
   #catchUpTimer = null;
   #notice = null;
+  #closeSheet = null;
   #signatures = new Map();
 
   /**
    * `heading` is the element its title is; `showConnection` says how the live connection is doing; `tools(thread)` gives further buttons
-   * for its head (each with a `data-signature`); `onThread(thread)` is called whenever what is known of the thread has changed.
+   * for its head (each with a `data-signature`); `back` is the way to the list, `{to, href, words}`; `card` is the order's element, which a
+   * sheet shows where it has no room beside the conversation; `onThread(thread)` is called whenever what is known of the thread has changed.
    */
-  constructor(session, orderId, { heading = "h1", showConnection = false, tools = () => [], onThread = () => {} } = {}) {
+  constructor(
+    session,
+    orderId,
+    { heading = "h1", showConnection = false, tools = () => [], back = null, card = null, onThread = () => {} } = {},
+  ) {
     this.#session = session;
-    this.#options = { heading, showConnection, tools, onThread };
+    this.#options = { heading, showConnection, tools, back, card, onThread };
     this.#thread = new Thread(session.api, orderId);
     this.#reading = new Reading(session.api, this.#thread);
     this.#box = new WriteBox(session, orderId, (text, draft) => this.#post(text, draft));
@@ -74,6 +80,7 @@ export class Conversation {
     const head = h("header", { class: "conversation-head" });
     const banner = h("div", { class: "banners" });
     const spokenNews = h("p", { class: "sr", role: "status" });
+    const sheet = h("div", { class: "sheet-actions" });
     const root = h(
       "section",
       { class: "conversation", "aria-label": lang.t("conversation") },
@@ -84,7 +91,7 @@ export class Conversation {
       spokenNews,
     );
     history.addEventListener("scroll", () => this.#onScroll(), { passive: true });
-    return { root, head, banner, history, list, older, empty, jump, spokenNews };
+    return { root, head, banner, history, list, older, empty, jump, spokenNews, sheet };
   }
 
   /** Loads and shows it; resolves when there is something to see. */
@@ -206,6 +213,38 @@ export class Conversation {
     this.#session.outbox.again(this.orderId, key, { ifMatch, seen: this.#thread.lastSeq });
   }
 
+  /** The order, what can be done, and the dispute, where there is no room for them beside and above the conversation. */
+  #openSheet() {
+    const { lang } = this.#session;
+    const { card } = this.#options;
+    const home = card.parentElement;
+    const onClose = () => {
+      this.#closeSheet = null;
+      home.append(card);
+    };
+    const title = lang.t("order", { id: this.orderId });
+    this.#closeSheet = showSheet(this.element, { lang, title, content: [this.#parts.sheet, card], onClose });
+  }
+
+  /** A button's action, wherever the button is. */
+  #leaveSheet(action) {
+    return () => {
+      this.#closeSheet?.();
+      return action();
+    };
+  }
+
+  /** The customer is asked whether they have asked: a dispute is for what a message did not solve. */
+  async #report() {
+    const { lang, caller } = this.#session;
+    const { order } = this.#thread.view;
+    if (caller.side !== "customer") return this.#openDispute();
+    const hint = whoWillSee(lang, caller.side, order);
+    const chosen = await askWhetherToDispute(this.element, { lang, name: order.seller.name, hint });
+    if (chosen === "ask") this.#box.focus();
+    return chosen === "dispute" ? this.#openDispute() : undefined;
+  }
+
   async #openDispute() {
     const { lang, keeping, outbox, caller } = this.#session;
     const hint = whoWillSee(lang, caller.side, this.#thread.view.order);
@@ -215,9 +254,10 @@ export class Conversation {
   }
 
   async #closeDispute() {
-    const { lang, keeping, outbox } = this.#session;
-    const { etag } = this.#thread.dispute;
-    const chosen = await askToCloseDispute(this.element, { lang, keeping, orderId: this.orderId });
+    const { lang, keeping, outbox, caller } = this.#session;
+    const { etag, opened_by: openedBy } = this.#thread.dispute;
+    const asked = { lang, keeping, orderId: this.orderId, side: caller.side, openedBy: openedBy.side };
+    const chosen = await askToCloseDispute(this.element, asked);
     if (chosen) outbox.closeDispute(this.orderId, chosen, etag, this.#thread.lastSeq);
     if (chosen) this.#toBottom();
   }
@@ -279,13 +319,31 @@ export class Conversation {
   /** Brings what is shown up to what is known. */
   render() {
     const wasAtBottom = this.#isAtBottom();
+    const focused = this.#focused();
     this.#renderHead();
     this.#renderBanner();
+    this.#renderSheet();
     this.#renderHistory();
     this.#renderJump();
     this.#box.show(this.#thread.state === "ready" && this.#thread.may("post"));
     if (wasAtBottom && this.#thread.state === "ready") this.#parts.history.scrollTop = this.#parts.history.scrollHeight;
+    if (focused !== null && this.#focused() === null) this.#catchFocus(focused);
     this.#options.onThread(this.#thread);
+  }
+
+  /** Which part has the focus: "sheet", "history" or "other"; null where it is not in here. */
+  #focused() {
+    const { sheet, history } = this.#parts;
+    const { activeElement } = this.element.getRootNode();
+    if (!this.element.contains(activeElement)) return null;
+    return sheet.contains(activeElement) ? "sheet" : history.contains(activeElement) ? "history" : "other";
+  }
+
+  /** What had the focus is gone. */
+  #catchFocus(part) {
+    if (part === "sheet") this.#parts.sheet.closest("dialog")?.querySelector("button")?.focus();
+    else if (part === "history") this.#parts.history.focus({ preventScroll: true });
+    else this.focusTitle();
   }
 
   /** Fills a part anew when its signature changes, and only then: focus and what is open in it stay. */
@@ -295,29 +353,23 @@ export class Conversation {
     const focus = element.getRootNode().activeElement;
     const name = element.contains(focus) ? focus.dataset.focus : undefined;
     fill(element, children());
-    if (name)
-      (element.querySelector(`[data-focus="${name}"]`) ?? element.querySelector(".title"))?.focus({ preventScroll: true });
+    if (name) element.querySelector(`[data-focus="${name}"]`)?.focus({ preventScroll: true });
   }
 
   #renderHead() {
     const { lang, live, caller } = this.#session;
+    const { back, card, heading, showConnection } = this.#options;
     const { view, orderId, state } = this.#thread;
-    const canOpen = this.#thread.may("open_dispute") && !this.#pending().some((item) => item.kind === "open");
-    const tools = view ? this.#options.tools(this.#thread) : [];
-    const signature = JSON.stringify([
-      lang.tag,
-      state,
-      live.state,
-      view?.order.version,
-      canOpen,
-      tools.map((tool) => tool.dataset.signature),
-    ]);
+    const tools = this.#tools();
+    const signature = JSON.stringify([lang.tag, state, live.state, view?.order.version, signatureOf(tools)]);
     this.#part(this.#parts.head, signature, () => [
+      back &&
+        h("a", { class: "back", href: back.href, data: { to: back.to, focus: "back" } }, icon("back"), h("span", {}, back.words)),
       h(
         "div",
         { class: "who" },
         h(
-          this.#options.heading,
+          heading,
           { class: "title", tabindex: -1, data: { focus: "title" } },
           view ? partyNames(lang, caller.side, view.order) : h("bdi", {}, lang.t("order", { id: orderId })),
         ),
@@ -326,58 +378,89 @@ export class Conversation {
           { class: "subtitle" },
           h("span", {}, lang.t("order", { id: orderId })),
           view && h("span", {}, statusWords(lang, caller.side, view.order.status)),
-          (this.#options.showConnection || live.state === "polling") && connection(lang, live.state),
+          (showConnection || live.state === "polling") && connection(lang, live.state),
         ),
       ),
-      h(
-        "div",
-        { class: "tools" },
-        tools,
-        canOpen &&
-          h(
-            "button",
-            { type: "button", class: "button small", data: { focus: "dispute" }, on: { click: () => this.#openDispute() } },
-            icon("alert"),
-            lang.t("dispute.report"),
-          ),
-      ),
+      h("div", { class: "tools" }, tools),
+      card && view && this.#sheetButton("order_details", "more"),
     ]);
+  }
+
+  /** What can be done with the conversation, besides writing. */
+  #tools() {
+    const { lang } = this.#session;
+    if (!this.#thread.view) return [];
+    const canOpen = this.#thread.may("open_dispute") && !this.#pending().some((item) => item.kind === "open");
+    const report = () => button({ words: lang.t("dispute.report"), name: "dispute", symbol: "alert", onClick: this.#leaveSheet(() => this.#report()) });
+    return [...this.#options.tools(this.#thread), canOpen && report()].filter(Boolean);
+  }
+
+  #sheetButton(name, symbol) {
+    const words = this.#session.lang.t("more_about");
+    return h(
+      "button",
+      { type: "button", class: "button small sheet-button", data: { focus: name }, on: { click: () => this.#openSheet() } },
+      icon(symbol),
+      h("span", {}, words),
+    );
   }
 
   #renderBanner() {
     const { lang, live, outbox } = this.#session;
-    const { dispute } = this.#thread;
-    const isOpen = this.#thread.isDisputed;
-    const canClose = isOpen && this.#thread.may("close_dispute") && !this.#pending().some((item) => item.kind === "close");
     const trouble = outbox.trouble(this.orderId) ?? { away: live.trouble, "signed-out": "signed-out" }[live.state];
-    const signature = JSON.stringify([lang.tag, isOpen && dispute.id, canClose, trouble, this.#notice]);
-    this.#part(this.#parts.banner, signature, () => [
+    this.#part(this.#parts.banner, JSON.stringify([this.#disputeSignature(), trouble, this.#notice]), () => [
       this.#notice !== null && noticeBanner(lang, this.#notice, () => ((this.#notice = null), this.render())),
       trouble && troubleBanner(lang, trouble, () => (live.retry(), outbox.retry())),
-      isOpen &&
-        h(
-          "div",
-          { class: "banner dispute" },
-          icon("alert"),
-          h(
-            "p",
-            {},
-            h("strong", {}, lang.t("dispute.is_open", { what: lang.known("reason", dispute.reason) })),
-            " ",
-            h(
-              "span",
-              { class: "by" },
-              lang.t("dispute.opened_by", { name: this.#nameOf(dispute.opened_by), when: lang.moment(dispute.opened_at) }),
-            ),
-          ),
-          canClose &&
-            h(
-              "button",
-              { type: "button", class: "button small", data: { focus: "dispute" }, on: { click: () => this.#closeDispute() } },
-              lang.t("dispute.close"),
-            ),
-        ),
+      this.#disputeNotice(),
     ]);
+  }
+
+  #renderSheet() {
+    const tools = this.#tools();
+    this.#part(this.#parts.sheet, JSON.stringify([this.#disputeSignature(), signatureOf(tools)]), () => [
+      this.#disputeNotice(),
+      h("div", { class: "buttons" }, tools),
+    ]);
+  }
+
+  #canClose() {
+    const { isDisputed } = this.#thread;
+    return isDisputed && this.#thread.may("close_dispute") && !this.#pending().some((item) => item.kind === "close");
+  }
+
+  #disputeSignature() {
+    const { isDisputed, dispute } = this.#thread;
+    return [this.#session.lang.tag, isDisputed && dispute.id, this.#canClose()];
+  }
+
+  /** The open dispute: what it is about, whose it is, what happens next, and what the reader can do. */
+  #disputeNotice() {
+    const { lang, caller } = this.#session;
+    const { dispute, isDisputed } = this.#thread;
+    if (!isDisputed) return null;
+    const close = { words: lang.t("dispute.close"), name: "dispute", onClick: this.#leaveSheet(() => this.#closeDispute()) };
+    const answer = { words: lang.t("dispute.answer"), name: "answer", onClick: this.#leaveSheet(() => this.#box.focus()) };
+    return h(
+      "div",
+      { class: "banner dispute" },
+      icon("alert"),
+      h(
+        "p",
+        {},
+        h("strong", {}, lang.t("dispute.is_open", { what: lang.known("reason", dispute.reason) })),
+        " ",
+        h(
+          "span",
+          { class: "by" },
+          lang.t("dispute.opened_by", { name: this.#nameOf(dispute.opened_by), when: lang.moment(dispute.opened_at) }),
+        ),
+        " ",
+        h("span", { class: "next" }, lang.t(`dispute.next.${caller.side}`)),
+      ),
+      caller.side === "seller" && button(answer),
+      this.#canClose() && button(close),
+      this.#options.card && this.#sheetButton("dispute_details", "down"),
+    );
   }
 
   #renderHistory() {
@@ -450,6 +533,19 @@ export class Conversation {
     const words = this.#missedBelow > 0 ? lang.t("n_new", { n: this.#missedBelow }) : lang.t("to_newest");
     this.#part(jump, words, () => [icon("down"), words]);
   }
+}
+
+function button({ words, name, symbol, onClick }) {
+  return h(
+    "button",
+    { type: "button", class: "button small", data: { focus: name, signature: `${name} ${words}` }, on: { click: onClick } },
+    symbol && icon(symbol),
+    words,
+  );
+}
+
+function signatureOf(tools) {
+  return tools.map((tool) => tool.dataset.signature);
 }
 
 function isEntryOf(item, message) {

@@ -142,17 +142,17 @@ export function unreadBadge(lang, unread) {
 export function conversationPage(app, orderId) {
   const { session } = app;
   const { lang } = session;
-  const card = orderCard(session, "(min-width: 56.01rem)");
+  const card = orderCard(session);
+  const back =
+    session.caller.role === "guest" ? null : { to: "messages", href: app.addressOf("messages"), words: lang.t("messages") };
   const conversation = new Conversation(session, orderId, {
+    back,
+    card: card.element,
     onThread: (thread) => (card.show(thread.view), thread.state === "missing" && (card.element.hidden = true)),
   });
-  const back =
-    session.caller.role !== "guest" &&
-    h("a", { class: "back", href: app.addressOf("messages"), data: { to: "messages" } }, icon("back"), lang.t("messages"));
   const element = h(
     "div",
     { class: "page fill with-aside" },
-    back,
     conversation.element,
     h("aside", { "aria-label": lang.t("order_details") }, card.element),
   );

@@ -26,7 +26,7 @@ export class Desk {
   #q;
   #selected = new Set();
   #open = null;
-  #card = null;
+  #shown = null;
   #parts;
 
   constructor(app, orderId, asked) {
@@ -61,7 +61,7 @@ export class Desk {
       stays: () => this.#open?.orderId ?? null,
       onItems: (items) => this.#onItems(items),
     });
-    const heading = h("h1", { class: "title", tabindex: -1 }, lang.t("desk"));
+    const heading = h("h2", { class: "title", tabindex: -1 }, lang.t("desk"));
     const search = searchField(lang, this.#q, (q) => ((this.#q = q), this.#app.replaceAddress(this.#address()), this.#show()));
     const selection = h("div", { class: "selection", hidden: true });
     const bulk = bulkTools(this.#app, { selectAll: () => this.#selectAll() });
@@ -80,7 +80,9 @@ export class Desk {
       this.#list.element,
     );
     const pane = h("div", { class: "pane" });
-    const root = h("div", { class: "page fill desk" }, queue, pane);
+    // Where there is room for one of the two alone, the page has its heading all the same.
+    const name = lang.t(this.#app.session.caller.side === "seller" ? "brand.seller" : "brand.admin");
+    const root = h("div", { class: "page fill desk" }, h("h1", { class: "sr" }, name), queue, pane);
     this.#list.element.addEventListener("keydown", (event) => this.#onKey(event));
     return { root, heading, selection, pane };
   }
@@ -108,27 +110,31 @@ export class Desk {
     if (orderId === null) this.#showNothing();
     else this.#showConversation(orderId);
     this.#list.render();
+    this.#list.bringStaying();
   }
 
   #showNothing() {
     this.#parts.root.dataset.open = "no";
+    this.#bringIntoView(this.#shown);
     fill(this.#parts.pane, h("div", { class: "middle" }, icon("message"), h("p", {}, this.#lang.t("desk.choose"))));
   }
 
   #showConversation(orderId) {
     const { session } = this.#app;
     const lang = this.#lang;
-    this.#card = orderCard(session, "(min-width: 74.01rem)");
-    const card = this.#card;
+    const card = orderCard(session);
+    const to = this.#address(null);
     const conversation = new Conversation(session, orderId, {
+      heading: "h2",
+      back: { to, href: this.#app.addressOf(to), words: lang.t("desk") },
+      card: card.element,
       tools: (thread) => this.#tools(thread),
       onThread: (thread) => (card.show(thread.view), (card.element.hidden = thread.state === "missing")),
     });
     this.#open = conversation;
     this.#parts.root.dataset.open = "yes";
-    const to = this.#address(null);
-    const back = h("a", { class: "back", href: this.#app.addressOf(to), data: { to } }, icon("back"), lang.t("desk"));
-    fill(this.#parts.pane, back, conversation.element, h("aside", { "aria-label": lang.t("order_details") }, card.element));
+    this.#shown = null;
+    fill(this.#parts.pane, conversation.element, h("aside", { "aria-label": lang.t("order_details") }, card.element));
     conversation.open();
   }
 
@@ -146,6 +152,15 @@ export class Desk {
     const there = new Set(items.map((item) => item.order.order_id));
     for (const orderId of this.#selected) if (!there.has(orderId)) this.#selected.delete(orderId);
     this.#renderSelection();
+    const orderId = this.#open?.orderId ?? null;
+    if (orderId !== null && orderId !== this.#shown && there.has(orderId)) this.#bringIntoView(orderId);
+  }
+
+  /** Scrolls the queue so far that this row can be seen: once, when it is opened or the queue is come back to. */
+  #bringIntoView(orderId) {
+    const link = [...this.#list.element.querySelectorAll(".thread-row > a")].find((each) => each.dataset.focus === orderId);
+    if (link) this.#shown = orderId;
+    link?.closest("li").scrollIntoView({ block: "nearest" });
   }
 
   #row(item) {
@@ -156,6 +171,7 @@ export class Desk {
     const isSelected = this.#selected.has(id);
     const to = this.#address(id);
     const { caller } = this.#app.session;
+    const waited = thread.waiting_since && lang.duration(thread.waiting_since);
     const make = () =>
       h(
         "li",
@@ -185,30 +201,28 @@ export class Desk {
             { class: "thread-row-order" },
             h("span", {}, lang.t("order", { id })),
             h("span", { dir: "auto" }, itemsInShort(lang, order)),
+            disputeChip(lang, thread.dispute),
           ),
-          h("span", { class: "thread-row-excerpt" }, excerpt(lang, caller.side, item)),
           h(
             "span",
-            { class: "chips" },
+            { class: "thread-row-newest" },
+            h("span", { class: "thread-row-excerpt" }, excerpt(lang, caller.side, item)),
+            waited !== null && this.#waitingChip(thread, waited),
             unreadBadge(lang, thread.unread),
-            disputeChip(lang, thread.dispute),
-            this.#waitingChip(thread),
           ),
         ),
       );
-    return { signature: JSON.stringify([lang.tag, item, isOpen, isSelected, to]), make };
+    return { signature: JSON.stringify([lang.tag, item, isOpen, isSelected, to, waited]), make };
   }
 
-  #waitingChip(thread) {
+  #waitingChip(thread, waited) {
     const lang = this.#lang;
-    return (
-      thread.waiting_since &&
-      h(
-        "span",
-        { class: "chip", title: lang.moment(thread.waiting_since) },
-        icon("clock"),
-        lang.t("waiting_since", { when: lang.brief(thread.waiting_since) }),
-      )
+    return h(
+      "span",
+      { class: "chip waiting", title: lang.t("waiting_since", { when: lang.moment(thread.waiting_since) }) },
+      icon("clock"),
+      h("span", { "aria-hidden": "true" }, waited),
+      spoken(lang.t("waiting_for", { duration: waited })),
     );
   }
 
@@ -262,11 +276,11 @@ export class Desk {
   }
 
   #onKey(event) {
-    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-    if (!step || event.target.tagName !== "A") return;
-    const links = [...this.#list.element.querySelectorAll(".thread-row > a")];
-    const next = links[links.indexOf(event.target) + step];
-    if (!next) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
+    const stops = [...this.#list.element.querySelectorAll(".thread-row > a, .more:not([hidden])")];
+    const place = stops.indexOf(event.target);
+    const next = { ArrowDown: stops[place + 1], ArrowUp: stops[place - 1], Home: stops[0], End: stops.at(-1) }[event.key];
+    if (place < 0 || !next) return;
     event.preventDefault();
     next.focus();
   }

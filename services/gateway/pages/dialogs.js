@@ -7,62 +7,65 @@ import { reasonOf } from "./entries.js";
 import { TEXT_LIMIT, judge, lengthOf, sendable } from "./write_box.js";
 
 const REASONS = ["not_received", "not_as_described", "damaged", "wrong_item", "refund_missing", "other"];
-const OUTCOMES = ["resolved", "refunded", "replaced", "withdrawn", "rejected"];
+// What each side can truly say of a dispute's end. Whoever did not open it cannot take it back.
+const OUTCOMES = {
+  customer: ["resolved", "replaced", "refunded", "withdrawn"],
+  shop: ["resolved", "refunded", "replaced", "rejected", "withdrawn"],
+};
 
 let made = 0;
 
 /**
- * Shows a modal dialog in `host` and resolves to `read()` when it is submitted and `read()` gives something, else to null. Where there is
- * `act(chosen)`, that is done first: while it fails, the dialog stays open and says why.
+ * Shows a modal dialog in `host` and resolves to `read()` when it is submitted (by Ctrl+Enter too) and `read()` gives something, else to
+ * null. Where there is `act(chosen)`, that is done first: while it fails, the dialog stays open and says why. `instead` is another way out,
+ * `{words, value}`, in the place of cancelling.
  */
-function ask(host, { lang, title, hint, fields, submit, danger = false, read, act = null }) {
+function ask(host, { lang, title, hint, fields, submit, danger = false, instead = null, read, act = null }) {
   const id = `parley-dialog-${(made += 1)}`;
   const opener = host.getRootNode().activeElement;
   const failed = h("p", { class: "wrong", role: "alert" });
   return new Promise((resolve) => {
+    let answer = null;
+    const leave = (value) => ((answer = value), dialog.close());
+    const hints = [hint ?? []].flat().map((each) => h("p", { class: "hint" }, each));
     const dialog = h(
       "dialog",
       { class: "dialog", "aria-labelledby": id },
       h(
         "form",
         { novalidate: true },
-        h(
-          "header",
-          { class: "dialog-head" },
-          h("h2", { id }, title),
-          h(
-            "button",
-            {
-              type: "button",
-              class: "button quiet icon-only",
-              "aria-label": lang.t("close"),
-              on: { click: () => dialog.close() },
-            },
-            icon("close"),
-          ),
-        ),
-        hint && h("p", { class: "hint" }, hint),
+        dialogHead({ lang, id, title, close: () => dialog.close() }),
+        hints,
         fields,
         failed,
         h(
           "footer",
           { class: "dialog-foot" },
-          h("button", { type: "button", class: "button", on: { click: () => dialog.close() } }, lang.t("cancel")),
+          h(
+            "button",
+            { type: "button", class: "button", on: { click: () => leave(instead?.value ?? null) } },
+            instead?.words ?? lang.t("cancel"),
+          ),
           h("button", { type: "submit", class: danger ? "button danger" : "button primary" }, submit),
         ),
       ),
     );
-    let answer = null;
-    dialog.querySelector("form").addEventListener("submit", async (event) => {
+    const form = dialog.querySelector("form");
+    form.addEventListener("submit", async (event) => {
       event.preventDefault();
       const chosen = read();
       if (chosen === null || !(await isDone(chosen, { lang, act, dialog, failed }))) return;
       answer = chosen;
       dialog.close();
     });
+    form.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || event.isComposing) return;
+      event.preventDefault();
+      if (!form.querySelector("button[type=submit]").disabled) form.requestSubmit();
+    });
     dialog.addEventListener("close", () => {
       dialog.remove();
-      if (opener?.isConnected) opener.focus();
+      giveBackFocus(host, opener);
       resolve(answer);
     });
     host.append(dialog);
@@ -87,6 +90,47 @@ async function isDone(chosen, { lang, act, dialog, failed }) {
   } finally {
     button.disabled = false;
   }
+}
+
+function dialogHead({ lang, id, title, close }) {
+  return h(
+    "header",
+    { class: "dialog-head" },
+    h("h2", { id }, title),
+    h(
+      "button",
+      { type: "button", class: "button quiet icon-only", "aria-label": lang.t("close"), on: { click: close } },
+      icon("close"),
+    ),
+  );
+}
+
+/** To what opened the dialog, or to what stands in its place by now, else to the title of where it was. */
+function giveBackFocus(host, opener) {
+  if (opener?.isConnected) return opener.focus();
+  const successor = [...host.querySelectorAll("[data-focus]")].find((each) => each.dataset.focus === opener?.dataset?.focus);
+  return (successor ?? host.querySelector(".title"))?.focus({ preventScroll: true });
+}
+
+/** Shows something beside the page, or on a phone from below: `content` are elements, which are given back to `onClose`. Returns how to close it. */
+export function showSheet(host, { lang, title, content, onClose }) {
+  const id = `parley-dialog-${(made += 1)}`;
+  const opener = host.getRootNode().activeElement;
+  const dialog = h(
+    "dialog",
+    { class: "dialog sheet", "aria-labelledby": id },
+    h("div", { class: "sheet-body" }, dialogHead({ lang, id, title, close: () => dialog.close() }), content),
+  );
+  // A click beside it is one on the dialog itself, all of which its body covers.
+  dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
+  dialog.addEventListener("close", () => {
+    onClose(content);
+    dialog.remove();
+    giveBackFocus(host, opener);
+  });
+  host.append(dialog);
+  dialog.showModal();
+  return () => dialog.close();
 }
 
 /** A text field with its counter and, when it cannot be sent as it is, why. `name` is the draft's. */
@@ -127,43 +171,71 @@ export function textField({ lang, keeping, name, label, rows, optional = false }
   return { element, read, forget: () => draft?.forget(), close: () => draft?.close() };
 }
 
-function choice({ lang, group, label, values, chosen }) {
+/** One of several, none of them chosen before. `words` names a value; `read()` is null, and says so, while none is chosen. */
+function choice({ lang, label, values, words }) {
   const name = `parley-choice-${(made += 1)}`;
+  const wrong = h("p", { class: "wrong", id: `${name}-wrong`, role: "alert" });
   const options = values.map((value, index) =>
     h(
       "label",
       { class: "option" },
-      h("input", { type: "radio", name, value, checked: value === chosen, "data-first": index === 0 }),
-      h("span", {}, lang.t(`${group}.${value}`)),
+      h("input", { type: "radio", name, value, required: true, "data-first": index === 0, "aria-describedby": `${name}-wrong` }),
+      h("span", {}, words(value)),
     ),
   );
-  const element = h("fieldset", { class: "field" }, h("legend", {}, label), h("div", { class: "options" }, options));
-  return { element, read: () => element.querySelector("input:checked").value };
+  const element = h(
+    "fieldset",
+    { class: "field", on: { change: () => fill(wrong) } },
+    h("legend", {}, label),
+    h("div", { class: "options" }, options),
+    wrong,
+  );
+  const read = () => {
+    const chosen = element.querySelector("input:checked");
+    if (chosen) return chosen.value;
+    fill(wrong, lang.t("please_choose"));
+    element.querySelector("input").focus();
+    return null;
+  };
+  return { element, read };
+}
+
+/** Before a dispute: resolves to "ask" (the other side first) or "dispute". `name` is whom to ask; `hint` says who will see a dispute. */
+export function askWhetherToDispute(host, { lang, name, hint }) {
+  return ask(host, {
+    lang,
+    title: lang.t("dispute.report"),
+    hint: [lang.t("dispute.ask_first", { name }), lang.t("dispute.ask_else", { hint })],
+    fields: [],
+    submit: lang.t("dispute.ask", { name }),
+    instead: { words: lang.t("dispute.open_title"), value: "dispute" },
+    read: () => "ask",
+  });
 }
 
 /** Resolves to `{reason, text}`. `hint` says who will see it, and who can close it. */
 export async function askToOpenDispute(host, { lang, keeping, orderId, hint }) {
-  const reason = choice({ lang, group: "reason", label: lang.t("dispute.why"), values: REASONS, chosen: REASONS[0] });
+  const words = (value) => lang.t(`reason.${value}`);
+  const reason = choice({ lang, label: lang.t("dispute.why"), values: REASONS, words });
   const text = textField({ lang, keeping, name: `dispute:${orderId}`, label: lang.t("dispute.what"), rows: 5 });
   const chosen = await ask(host, {
     lang,
     title: lang.t("dispute.open_title"),
-    hint,
+    hint: [hint, lang.t("dispute.open_next")],
     fields: [reason.element, text.element],
     submit: lang.t("dispute.open"),
-    read: () => {
-      const said = text.read();
-      return said === null ? null : { reason: reason.read(), text: said };
-    },
+    read: () => both(reason, text, (why, said) => ({ reason: why, text: said })),
   });
   if (chosen) text.forget();
   text.close();
   return chosen;
 }
 
-/** Resolves to `{outcome, note}`. */
-export async function askToCloseDispute(host, { lang, keeping, orderId }) {
-  const outcome = choice({ lang, group: "outcome", label: lang.t("dispute.how"), values: OUTCOMES, chosen: OUTCOMES[0] });
+/** Resolves to `{outcome, note}`. `side` closes it, customer or shop; `openedBy` is the side that opened it. */
+export async function askToCloseDispute(host, { lang, keeping, orderId, side, openedBy }) {
+  const values = OUTCOMES[side].filter((value) => value !== "withdrawn" || side === openedBy);
+  const words = (value) => lang.t(side === "customer" ? `outcome.customer.${value}` : `outcome.${value}`);
+  const outcome = choice({ lang, label: lang.t("dispute.how"), values, words });
   const note = textField({ lang, keeping, name: `closing:${orderId}`, label: lang.t("dispute.note"), rows: 3, optional: true });
   const chosen = await ask(host, {
     lang,
@@ -171,14 +243,17 @@ export async function askToCloseDispute(host, { lang, keeping, orderId }) {
     hint: lang.t("dispute.close_hint"),
     fields: [outcome.element, note.element],
     submit: lang.t("dispute.close"),
-    read: () => {
-      const said = note.read();
-      return said === null ? null : { outcome: outcome.read(), note: said };
-    },
+    read: () => both(outcome, note, (how, said) => ({ outcome: how, note: said })),
   });
   if (chosen) note.forget();
   note.close();
   return chosen;
+}
+
+/** What two fields hold, or null where one of them cannot be taken: both then say why, and the first one has the focus. */
+function both(one, other, make) {
+  const [second, first] = [other.read(), one.read()];
+  return first === null || second === null ? null : make(first, second);
 }
 
 /** Resolves to `{reason}` when `act({reason})` has worked. */

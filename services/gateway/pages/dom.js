@@ -21,6 +21,8 @@ const ICONS = {
   stored: "M5 12.5 9.5 17 19 7.5",
   settings: "M4 7h9M19 7h1M4 17h1M11 17h9M16 4.5a2.5 2.5 0 1 0 0 5 2.5 2.5 0 0 0 0-5M8 14.5a2.5 2.5 0 1 0 0 5 2.5 2.5 0 0 0 0-5",
   seen: "M2.5 12.5 7 17l9-9.5M11.8 16.2l.9.8 8.8-9.5",
+  more: "M5 12h.01M12 12h.01M19 12h.01",
+  up: "M6 15l6-6 6 6",
 };
 
 const PROPERTIES = new Set(["value", "checked", "disabled", "hidden", "open", "selected", "required"]);

@@ -61,7 +61,7 @@ function messageRow({ lang, side, people, message, goesOn, actions }) {
         "p",
         { class: "foot", data: { seq } },
         h("time", { datetime: at, title: lang.moment(at) }, lang.time(at)),
-        imported && h("span", {}, lang.t("imported")),
+        imported && side !== "customer" && h("span", {}, lang.t("imported")),
         state && h("span", { class: `state stored ${state}`, title: lang.t(`state.${state}`) }, icon(state), spoken(lang.t(`state.${state}`))),
         canRedact &&
           h(

@@ -5,6 +5,7 @@ import { inBrowser } from "./web_storage.js";
 /** Each by its own name, in the order in which they are offered: the languages that the mails speak too. */
 export const LANGUAGES = { en: "English", de: "Deutsch", es: "Español", fr: "Français", it: "Italiano", nl: "Nederlands" };
 const CHOSEN = "parley:language";
+const MINUTE_MS = 60_000;
 const DAY_MS = 86_400_000;
 
 const RIGHT_TO_LEFT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/;
@@ -194,6 +195,14 @@ export class Language {
     const ago = Math.round((midnight(new Date()) - midnight(date)) / DAY_MS);
     if ((ago === 0 || ago === 1) && Intl.RelativeTimeFormat) return capital(this.#format(Intl.RelativeTimeFormat, { numeric: "auto" }).format(-ago, "day"));
     return isThisYear(date) ? this.#date(date, { weekday: "long", day: "numeric", month: "long" }) : this.date(date);
+  }
+
+  /** How long ago, in one unit and as the language writes it: "5 min", "2 hr", "3 days". */
+  duration(since) {
+    const minutes = Math.max(1, Math.floor((Date.now() - new Date(since)) / MINUTE_MS));
+    const [count, unit] =
+      minutes < 60 ? [minutes, "minute"] : minutes < 1_440 ? [Math.floor(minutes / 60), "hour"] : [Math.floor(minutes / 1_440), "day"];
+    return this.#format(Intl.NumberFormat, { style: "unit", unit, unitDisplay: "short" }).format(count);
   }
 
   /** As short as a list wants it: the time today, else the day. */

@@ -26,12 +26,12 @@ export function itemsInShort(lang, order) {
   return order.item_count > 1 ? lang.t("and_more", { first: order.first_item, n: order.item_count - 1 }) : order.first_item;
 }
 
-/** The card's element with `show(view)`; folded, unless the window is as wide as this. */
-export function orderCard(session, wide) {
+/** The card's element with `show(view)`. */
+export function orderCard(session) {
   const { lang, caller } = session;
   const content = h("div", { class: "order-card-content" });
   const summary = h("summary", {}, icon("box"), h("span", {}, lang.t("order_details")), icon("down"));
-  const element = h("details", { class: "order-card", open: matchMedia(wide).matches }, summary, content);
+  const element = h("details", { class: "order-card", open: true }, summary, content);
   let shown = "";
   const show = (view) => {
     const signature = view ? `${view.order.version} ${view.thread.dispute?.state}` : "";

@@ -7,6 +7,10 @@ const QUIET_MS = 300;
 const TYPING_MS = 300;
 // What changes no row.
 const UNLISTED = new Set(["state", "thread.seen"]);
+// How far down a list somebody must be for it to hold: less is where it rests at its top.
+const AT_TOP_PX = 8;
+// How many rows are looked through, a page at a time, for the one that stays; further down it is asked for by itself.
+const LOOK_THROUGH = 100;
 
 export class ThreadList {
   #session;
@@ -20,27 +24,34 @@ export class ThreadList {
   #shows = 0;
   #asking = Promise.resolve();
   #end;
+  #held = null;
+  #hasPointer = false;
   #refreshSoon = settled(() => this.#refresh(), QUIET_MS);
 
   /**
-   * `row(item)` gives `{signature, make}`; `empty()` the nodes to show where there is nothing; `label` names the list; `reset()` ends a search; `stays()` is the
-   * order whose row stays where it is, read or not (the open one), or null; `onItems(items)` hears of every change.
+   * `row(item)` gives `{signature, make}`; `empty()` the nodes to show where there is nothing; `label` names the list; `reset()` ends a
+   * search; `stays()` is the order whose row is always there (the open one), or null; `onItems(items)` hears of every change.
+   *
+   * Rows stay in their places while a pointer or the focus is on them or somebody has scrolled down, and are only brought up to date: what
+   * would move them is counted in a button, which brings it.
    */
   constructor(session, { row, empty, label, reset = null, stays = () => null, onItems = () => {} }) {
     this.#session = session;
     this.#options = { row, empty, reset, stays, onItems };
     const { lang } = session;
+    const news = h("div", { class: "news", role: "status" });
     const rows = h("ol", { class: "rows", "aria-label": label });
     const found = h("div", { class: "found", hidden: true }, h("p", { role: "status" }));
     const state = h("div", { class: "middle" });
     const stale = h("div", { class: "stale", role: "status", hidden: true });
     const more = h(
       "button",
-      { type: "button", class: "button more", hidden: true, on: { click: () => this.#loadMore() } },
+      { type: "button", class: "button more", hidden: true, on: { click: () => this.#showMore() } },
       lang.t("more"),
     );
-    this.#parts = { found, rows, state, more, stale };
-    this.element = h("div", { class: "list" }, found, rows, state, stale, more);
+    this.#parts = { news, found, rows, state, more, stale };
+    this.element = h("div", { class: "list" }, news, found, rows, state, stale, more);
+    this.#watchHands();
     this.#end = session.live.on((event) => this.#onLive(event));
   }
 
@@ -78,11 +89,47 @@ export class ThreadList {
       };
     };
     this.#items = this.#items.map(without);
+    if (this.#held !== null) this.#held = this.#held.map(without);
     this.render();
   }
 
   get items() {
     return this.#items;
+  }
+
+  /** What holds the rows in their places: a mouse over them, a finger on them, the focus in them. A finger that has left holds nothing. */
+  #watchHands() {
+    const hold = () => (this.#hasPointer = true);
+    const leave = () => ((this.#hasPointer = false), this.#release());
+    this.element.addEventListener("pointerenter", hold);
+    this.element.addEventListener("pointerdown", hold);
+    this.element.addEventListener("pointerleave", leave);
+    this.element.addEventListener("pointercancel", leave);
+    this.element.addEventListener("focusout", () => setTimeout(() => this.#release()));
+    this.element.addEventListener("scroll", () => this.#release(), { passive: true });
+  }
+
+  #isHolding() {
+    return this.#hasPointer || this.#hasFocus() || this.element.scrollTop > AT_TOP_PX;
+  }
+
+  #hasFocus() {
+    return this.element.contains(this.element.getRootNode().activeElement);
+  }
+
+  /** Shows what was held back, once nothing holds the rows any more; `now` is at somebody's word. */
+  #release(now = false) {
+    if (this.#held === null || (!now && this.#isHolding())) return;
+    this.#items = this.#held;
+    this.#held = null;
+    const had = this.#hasFocus();
+    this.render();
+    if (now) this.element.scrollTop = 0;
+    if (had && !this.#hasFocus()) this.#focusRow(0);
+  }
+
+  #focusRow(place) {
+    this.#parts.rows.children[place]?.querySelector("a")?.focus();
   }
 
   close() {
@@ -96,6 +143,7 @@ export class ThreadList {
     this.#path = path;
     this.#state = "loading";
     this.#items = [];
+    this.#held = null;
     this.#next = null;
     this.#problem = null;
     this.#shows += 1;
@@ -108,6 +156,38 @@ export class ThreadList {
         this.#next = page.next;
       },
     );
+    await this.bringStaying();
+  }
+
+  /** Sees to it that the row that stays is there: from the pages that follow, or else asked for by itself, and put first. Not among hits. */
+  async bringStaying() {
+    const shows = this.#shows;
+    const isMissing = () => {
+      const orderId = this.#options.stays();
+      return shows === this.#shows && this.#state === "ready" && orderId !== null && !this.#isSearch && !this.#has(orderId);
+    };
+    while (isMissing() && this.#next !== null && this.#items.length < LOOK_THROUGH) {
+      const before = this.#items.length;
+      await this.#loadMore();
+      if (this.#items.length === before) break;
+    }
+    if (!isMissing()) return;
+    const orderId = this.#options.stays();
+    await this.#load(
+      () => listPath("/v1/threads", { q: orderId }),
+      (page) => {
+        const found = page.items.find((item) => idOf(item) === orderId);
+        if (found && !this.#has(orderId)) this.#items = [{ ...found, snippet: null }, ...this.#items];
+      },
+    );
+  }
+
+  get #isSearch() {
+    return this.#path !== null && new URLSearchParams(this.#path.split("?")[1]).has("q");
+  }
+
+  #has(orderId) {
+    return this.#items.some((item) => idOf(item) === orderId);
   }
 
   /** Reads the first page again; what was read beyond it stays. */
@@ -120,10 +200,36 @@ export class ThreadList {
         const pageSize = page.items.length;
         const rest = known.slice(pageSize).filter((item) => !fresh.has(idOf(item)));
         const reachesFurther = known.length > pageSize && page.next !== null;
-        this.#items = this.#withStaying(reachesFurther ? [...page.items, ...rest] : page.items, known);
+        this.#put(this.#withStaying(reachesFurther ? [...page.items, ...rest] : page.items, known));
         if (!reachesFurther) this.#next = page.next;
       },
     );
+  }
+
+  /** Shows these items; while the rows are held, in the places that they have, and what is new waits. */
+  #put(items) {
+    const isMoved = items.some((item, index) => idOf(item) !== (this.#items[index] && idOf(this.#items[index])));
+    if (!isMoved || !this.#isHolding()) {
+      this.#items = items;
+      this.#held = null;
+      return;
+    }
+    const fresh = new Map(items.map((item) => [idOf(item), item]));
+    this.#held = items;
+    this.#items = this.#items.map((item) => fresh.get(idOf(item)) ?? item);
+  }
+
+  /** How many rows wait to come up: those that will stand above one which they stand beneath now, or do not stand yet. */
+  #waiting() {
+    if (this.#held === null) return 0;
+    const places = new Map(this.#items.map((item, index) => [idOf(item), index]));
+    const place = (item) => places.get(idOf(item)) ?? Infinity;
+    let above = Infinity;
+    return this.#held.toReversed().filter((item) => {
+      const comesUp = place(item) > above;
+      above = Math.min(above, place(item));
+      return comesUp;
+    }).length;
   }
 
   #withStaying(items, known) {
@@ -133,12 +239,21 @@ export class ThreadList {
     return items.toSpliced(place, 0, kept);
   }
 
+  /** The button goes further down, or away: whoever pressed it goes on with the first row that came. */
+  async #showMore() {
+    const { more } = this.#parts;
+    const place = this.#items.length;
+    await this.#loadMore();
+    if (!this.#hasFocus() || more.getRootNode().activeElement === more) this.#focusRow(place);
+  }
+
   async #loadMore() {
     await this.#load(
       () => this.#next,
       (page) => {
-        const there = new Set(this.#items.map(idOf));
-        this.#items = [...this.#items, ...page.items.filter((item) => !there.has(idOf(item)))];
+        const added = (items) => [...items, ...page.items.filter((item) => !items.some((each) => idOf(each) === idOf(item)))];
+        this.#items = added(this.#items);
+        if (this.#held !== null) this.#held = added(this.#held);
         this.#next = page.next;
       },
     );
@@ -171,6 +286,7 @@ export class ThreadList {
 
   render() {
     const { rows, state, more, stale } = this.#parts;
+    this.#renderNews();
     sync(
       rows,
       this.#items.map((item) => ({ key: idOf(item), ...this.#options.row(item) })),
@@ -200,7 +316,7 @@ export class ThreadList {
   #renderFound() {
     const { lang } = this.#session;
     const { found } = this.#parts;
-    const isSearch = this.#path !== null && new URLSearchParams(this.#path.split("?")[1]).has("q");
+    const isSearch = this.#isSearch;
     found.hidden = !isSearch || this.#state === "failed";
     const n = this.#items.length;
     const words = lang.t(this.#next === null ? "found" : "found_so_far", { n });
@@ -211,6 +327,19 @@ export class ThreadList {
       found.append(
         h("button", { type: "button", class: "button quiet small", on: { click: this.#options.reset } }, icon("close"), lang.t("search_reset")),
       );
+  }
+
+  #renderNews() {
+    const { lang } = this.#session;
+    const { news } = this.#parts;
+    const n = this.#waiting();
+    if (news.dataset.n === String(n)) return;
+    news.dataset.n = n;
+    const onClick = () => this.#release(true);
+    fill(
+      news,
+      n > 0 && h("button", { type: "button", class: "button small primary", on: { click: onClick } }, icon("up"), lang.t("n_new", { n })),
+    );
   }
 
   #inPlaceOfRows() {

@@ -83,7 +83,7 @@ export class WriteBox {
         h("span", { class: "hint keys" }, lang.t(isApple() ? "write.keys_apple" : "write.keys")),
         this.#unkept,
         this.#counter,
-        h("button", { type: "submit", class: "button primary" }, icon("send"), lang.t("send"), spoken(lang.t("send.what"))),
+        h("button", { type: "submit", class: "button primary" }, icon("send"), h("span", {}, lang.t("send")), spoken(lang.t("send.what"))),
       ),
     );
   }
@@ -98,6 +98,10 @@ export class WriteBox {
     if (this.#unkept.hidden === is) return;
     this.#unkept.hidden = is;
     fill(this.#unkept, is ? "" : this.#session.lang.t("write.unkept"));
+  }
+
+  focus() {
+    this.#area.focus();
   }
 
   /** Puts a text back into the box, before what is being written. */
