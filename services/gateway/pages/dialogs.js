@@ -22,7 +22,7 @@ let made = 0;
  */
 function ask(host, { lang, title, hint, fields, submit, danger = false, instead = null, read, act = null }) {
   const id = `parley-dialog-${(made += 1)}`;
-  const opener = host.getRootNode().activeElement;
+  const giveBackFocus = focusGiver(host);
   const failed = h("p", { class: "wrong", role: "alert" });
   return new Promise((resolve) => {
     let answer = null;
@@ -65,7 +65,7 @@ function ask(host, { lang, title, hint, fields, submit, danger = false, instead 
     });
     dialog.addEventListener("close", () => {
       dialog.remove();
-      giveBackFocus(host, opener);
+      giveBackFocus();
       resolve(answer);
     });
     host.append(dialog);
@@ -105,17 +105,22 @@ function dialogHead({ lang, id, title, close }) {
   );
 }
 
-/** To what opened the dialog, or to what stands in its place by now, else to the title of where it was. */
-function giveBackFocus(host, opener) {
-  if (opener?.isConnected) return opener.focus();
-  const successor = [...host.querySelectorAll("[data-focus]")].find((each) => each.dataset.focus === opener?.dataset?.focus);
-  return (successor ?? host.querySelector(".title"))?.focus({ preventScroll: true });
+/** Gives the focus back to what has it now; or to what stands in its place by then, to what it was in, or to the title above. */
+function focusGiver(host) {
+  const opener = host.getRootNode().activeElement;
+  const name = opener?.dataset?.focus;
+  const around = opener?.closest(".history");
+  return () => {
+    const successor = name && [...host.querySelectorAll("[data-focus]")].find((each) => each.dataset.focus === name);
+    const next = opener?.isConnected ? opener : successor || around || host.querySelector(".title");
+    next?.focus({ preventScroll: next !== opener });
+  };
 }
 
 /** Shows something beside the page, or on a phone from below: `content` are elements, which are given back to `onClose`. Returns how to close it. */
 export function showSheet(host, { lang, title, content, onClose }) {
   const id = `parley-dialog-${(made += 1)}`;
-  const opener = host.getRootNode().activeElement;
+  const giveBackFocus = focusGiver(host);
   const dialog = h(
     "dialog",
     { class: "dialog sheet", "aria-labelledby": id },
@@ -126,7 +131,7 @@ export function showSheet(host, { lang, title, content, onClose }) {
   dialog.addEventListener("close", () => {
     onClose(content);
     dialog.remove();
-    giveBackFocus(host, opener);
+    giveBackFocus();
   });
   host.append(dialog);
   dialog.showModal();
