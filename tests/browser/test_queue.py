@@ -116,6 +116,7 @@ async def test_back_on_a_phone_is_above_the_conversation_and_leads_to_where_one_
     await row.scroll_into_view_if_needed()
     order = await row.get_attribute("data-focus")
     await row.tap()
+    await expect(page.locator(".bubble").first).to_be_visible()
     back = page.get_by_role("link", name="Conversations")
     await expect(back).to_be_in_viewport(ratio=WHOLE)
     box, history = await back.bounding_box(), await page.locator(".history").bounding_box()
