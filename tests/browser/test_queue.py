@@ -185,7 +185,8 @@ async def test_rows_move_at_once_where_nobody_points_at_them(front: Front) -> No
 
 
 async def test_a_row_is_three_lines_high_and_the_desk_has_one_main_heading(seeded: Front) -> None:
-    page = await desk_of_staff(seeded, "desk/2001", viewport={"width": 1440, "height": 900})
+    seller = seeded.parley.seller("s-1", login="ben", name="Ben Brook")
+    page = (await seeded.visit(seller, "desk/2001", viewport={"width": 1440, "height": 900})).page
     await expect(page.locator(".thread-row.open")).to_be_visible()
     heights: list[float] = await page.locator(".thread-row").evaluate_all(
         "rows => rows.map((each) => each.getBoundingClientRect().height)"
