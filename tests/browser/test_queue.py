@@ -119,10 +119,12 @@ async def test_back_on_a_phone_is_above_the_conversation_and_leads_to_where_one_
     await expect(page.locator(".bubble").first).to_be_visible()
     back = page.get_by_role("link", name="Conversations")
     await expect(back).to_be_in_viewport(ratio=WHOLE)
-    box, history = await back.bounding_box(), await page.locator(".history").bounding_box()
-    assert box is not None
-    assert history is not None
-    assert (box["y"] + box["height"], box["x"]) <= (history["y"], 16)
+    [box, history] = await page.evaluate(
+        "names => names.map((name) => document.querySelector(name).getBoundingClientRect().toJSON())",
+        [".conversation-head .back", ".history"],
+    )
+    assert box["y"] + box["height"] <= history["y"]
+    assert box["x"] <= 16
     await back.tap()
     await expect(page.locator(f'{ROWS}[data-focus="{order}"]')).to_be_in_viewport(ratio=WHOLE)
 
