@@ -53,6 +53,7 @@ def _gateway(settings: LocalSettings, credentials: Credentials) -> dict[str, str
         "COMMAND_ID_SECRET": credentials.command_id_secret,
         "PAGES": "on",
         "DEMO_LOGIN": "on",
+        "CORS_ORIGINS": settings.cors_origins,
     }
 
 

@@ -18,6 +18,7 @@ DEFAULT_PORTS = {
     "MONGO_PORT": 27117,
     "SMTP_PORT": 1025,
     "MAIL_PAGE_PORT": 8025,
+    "PLAYGROUND_PORT": 8090,
 }
 DEFAULT_MAIL_DELAY_S = 2.0
 
@@ -31,6 +32,7 @@ class LocalSettings:
     mail_delay_s: float = DEFAULT_MAIL_DELAY_S
     log_level: str = "info"
     publishers: tuple[str, ...] = (topology.SHOP,)
+    more_origins: str = ""
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> "LocalSettings":
@@ -42,6 +44,7 @@ class LocalSettings:
             mail_delay_s=_seconds("MAIL_DELAY", environment.get("MAIL_DELAY"), DEFAULT_MAIL_DELAY_S),
             log_level=environment.get("LOG_LEVEL") or "info",
             publishers=_publishers(environment.get("ORDER_PUBLISHERS")),
+            more_origins=environment.get("CORS_ORIGINS") or "",
         )
 
     @property
@@ -65,6 +68,16 @@ class LocalSettings:
     @property
     def mail_page_url(self) -> str:
         return self.address("MAIL_PAGE_PORT")
+
+    @property
+    def playground_url(self) -> str:
+        return self.address("PLAYGROUND_PORT")
+
+    @property
+    def cors_origins(self) -> str:
+        """Whose pages may call the API: the playground, by each of its names, and what CORS_ORIGINS adds."""
+        port = self.ports["PLAYGROUND_PORT"]
+        return f"http://{LOOPBACK}:{port} http://localhost:{port} {self.more_origins}".strip()
 
     @property
     def mongo_url(self) -> str:

@@ -28,7 +28,7 @@ WATCH_EVERY_S = 0.2
 
 
 class Stack:
-    """RabbitMQ, MongoDB, the mail catcher and the three services, as children of this process."""
+    """RabbitMQ, MongoDB, the mail catcher, the three services and the playground, as children of this process."""
 
     def __init__(self, settings: LocalSettings, *, progress: Progress, end: EndRequest) -> None:
         self._settings, self._progress, self._end = settings, progress, end
@@ -39,6 +39,7 @@ class Stack:
         self._mongo: MongoServer | None = None
         self._catcher: ServerProcess | None = None
         self._services: dict[str, ServerProcess] = {}
+        self._playground: ServerProcess | None = None
 
     def start(self, credentials: Credentials) -> None:
         """Returns when everything is ready. Raises StackError or Interrupted; `stop` then stops what was started."""
@@ -48,6 +49,7 @@ class Stack:
         binary = mongod_binary.find(self._settings.tools_directory, self._progress)
         self._start_servers(credentials, binary=binary)
         self._start_services(credentials)
+        self._start_playground()
 
     def watch(self) -> None:
         """Returns when the end was asked for. Raises StackError when a part of the stack has ended by itself."""
@@ -65,7 +67,7 @@ class Stack:
         return any(True for _ in self._stops())
 
     def stop(self) -> None:
-        """Services first, so that nobody misses a server; then catcher, MongoDB and RabbitMQ with its epmd.
+        """The playground and the services first, so that nobody misses a server; then catcher, MongoDB and RabbitMQ with its epmd.
 
         Raises StackError where something would not end, after everything else has been stopped.
         """
@@ -80,6 +82,8 @@ class Stack:
             raise failures[0]
 
     def _stops(self) -> Iterator[tuple[str, Callable[[], None]]]:
+        if self._playground is not None:
+            yield "the playground", self._playground.stop
         for name, service in reversed(self._services.items()):
             yield name, partial(service.stop, timeout_s=SERVICE_STOP_TIMEOUT_S)
         if self._catcher is not None:
@@ -156,6 +160,18 @@ class Stack:
         command = [sys.executable, "-m", "deploy.local.mail_catcher"]
         return self._children.make("mail_catcher", command, environment=environment, directory=REPOSITORY)
 
+    def _start_playground(self) -> None:
+        settings = self._settings
+        environment = {
+            "PLAYGROUND_PORT": str(settings.ports["PLAYGROUND_PORT"]),
+            "GATEWAY_URL": settings.gateway_url,
+            "SECRETS_DIRECTORY": str(settings.run_directory / "secrets"),
+        }
+        command = [sys.executable, "-m", "deploy.local.playground"]
+        self._playground = self._children.make("playground", command, environment=environment, directory=REPOSITORY)
+        self._playground.start()
+        self._wait_for_page(self._playground, f"{settings.playground_url}/livez")
+
     def _wait_for_page(self, process: ServerProcess, url: str) -> None:
         wait_until(
             lambda: answers_ok(url),
@@ -169,7 +185,8 @@ class Stack:
         """Everything that was started and should run."""
         servers = [part.process for part in (self._rabbit, self._mongo) if part is not None]
         catcher = [] if self._catcher is None else [self._catcher]
-        return [*servers, *catcher, *self._services.values()]
+        playground = [] if self._playground is None else [self._playground]
+        return [*servers, *catcher, *self._services.values(), *playground]
 
 
 def answers_ok(url: str) -> bool:

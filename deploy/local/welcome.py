@@ -21,6 +21,7 @@ def welcome(settings: LocalSettings, credentials: Credentials, orders: list[Shop
         "",
         f"  API                {settings.gateway_url}/v1   (documentation: {settings.gateway_url}/docs)",
         f"  caught mails       {settings.mail_page_url}",
+        f"  widget to try      {settings.playground_url}   (a page of another origin: docs/widget.md)",
         f"  RabbitMQ           {settings.address('MANAGEMENT_PORT')}   (user operator, password in {settings.run_directory}/secrets/rabbitmq_operator)",
         f"  MongoDB            {settings.mongo_url}   (user root, password in {settings.run_directory}/secrets/mongo_root)",
         f"  logs               {settings.run_directory}/log",

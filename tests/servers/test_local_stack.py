@@ -5,16 +5,19 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from deploy.local import mongod_binary, rabbitmq
 from deploy.local.errors import StackError
-from deploy.local.ports import free_port
+from deploy.local.ports import LOOPBACK, free_port
 from deploy.local.progress import Progress
 from deploy.local.settings import DEFAULT_PORTS, REPOSITORY
+from deploy.local.shop import demo_orders
 from tests.servers.providers import TOOLS
 from tests.servers.waiting import eventually_now
 
@@ -65,6 +68,9 @@ class Runner:
         )
         return done.returncode, done.stdout + done.stderr
 
+    def address(self, setting: str) -> str:
+        return f"http://{LOOPBACK}:{self._environment[setting]}"
+
     def processes(self) -> list[str]:
         """Every process with this run's directory, or the port of one of its services, in command line or environment."""
         services = ("GATEWAY_PORT", "THREADS_PORT", "NOTIFIER_PORT")
@@ -98,11 +104,35 @@ def runner(tmp_path: Path) -> Iterator[Runner]:
     assert runner.processes() == []
 
 
+def answer_of(url: str, **headers: str) -> tuple[str, Mapping[str, str]]:
+    request = urllib.request.Request(url, headers=headers)  # noqa: S310 - our own address, always http
+    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - the same
+        return answer.read().decode(), answer.headers
+
+
+def the_playground_shows_the_widget_of_another_origin(runner: Runner) -> None:
+    gateway, playground = runner.address("GATEWAY_PORT"), runner.address("PLAYGROUND_PORT")
+    page, headers = answer_of(f"{playground}/")
+    assert f'src="{gateway}/pages/parley.js"' in page
+    assert f"connect-src 'self' {gateway};" in headers["content-security-policy"]
+    order = demo_orders()[0].order_id
+    given, _ = answer_of(f"{playground}/token?order={order}")
+    authorization = f"Bearer {json.loads(given)['token']}"
+    view, headers = answer_of(f"{gateway}/v1/orders/{order}", Authorization=authorization, Origin=playground)
+    assert json.loads(view)["order"]["order_id"] == order
+    assert headers["access-control-allow-origin"] == playground
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        answer_of(f"{playground}/token?order=nobody-s")
+    with pytest.raises(urllib.error.HTTPError, match="400"):  # a name that somebody else's DNS leads here
+        answer_of(f"{playground}/token?order={order}", Host="evil.example")
+
+
 def test_a_killed_supervisors_children_are_stopped_and_a_service_that_ends_stops_the_stack(runner: Runner) -> None:
     first = runner.start()
     status, said = runner.once()
     assert status == 1
-    assert len(runner.processes()) >= 8
+    assert len(runner.processes()) >= 9
+    the_playground_shows_the_widget_of_another_origin(runner)
     assert f"another stack runs here already (pid {first.pid}" in said
 
     first.kill()
