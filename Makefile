@@ -12,7 +12,7 @@ RUN_DIR ?= .run
 TEST_WORKERS ?= auto
 UV_VERSION := 0.13.9
 
-.PHONY: help run demo token test unit test-containers prove-cluster prove-alerts prove lint docs chaos fuzz audit ctl bench load bench-lists bench-pages lock venv ready browser prometheus node clean grid prove-recovery prove-rolling faults chaos-self-test prove-poison prove-fairness prove-tabs
+.PHONY: help run demo token test unit test-containers prove-cluster prove-alerts prove lint docs chaos fuzz audit ctl bench load bench-lists bench-pages lock venv ready browser prometheus node clean grid prove-recovery prove-rolling faults chaos-self-test prove-poison prove-fairness prove-tabs pages
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -38,6 +38,9 @@ lint: venv ## Style, types, and which part may import which
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	$(VENV)/bin/lint-imports
+
+pages: node ## The pages' and the widget's scripts and styles anew, from services/gateway/pages into its folder built/
+	@node deploy/pages/build.mjs
 
 docs: venv ## The generated documents anew, from the code: contracts, settings, dashboard
 	@$(PY) -m deploy.asyncapi >docs/.new && mv docs/.new docs/asyncapi.yaml

@@ -1,5 +1,4 @@
-"""The bill of materials of the three services, as CycloneDX 1.6: every package of requirements/runtime.txt, and every script of other
-people that the pages ship, with version and licence.
+"""The bill of materials of the three services, as CycloneDX 1.6: every package of requirements/runtime.txt, and what the pages' scripts hold.
 
 `python -m deploy.sbom` prints it; it is committed as docs/sbom.json. Licences are those that the installed packages declare.
 """
@@ -18,6 +17,7 @@ from deploy.licences import licence
 ROOT: Final = Path(__file__).resolve().parents[1]
 LOCK: Final = ROOT / "requirements" / "runtime.txt"
 PROJECT: Final = ROOT / "pyproject.toml"
+PAGES_LOCK: Final = ROOT / "deploy" / "pages" / "package-lock.json"
 
 Json = dict[str, Any]
 
@@ -30,31 +30,6 @@ class Pinned:
     version: str
     marker: str | None
     sha256: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Vendored:
-    """A script of other people in services/gateway/pages/vendor, as its package has it; `sha256` is the file's."""
-
-    name: str
-    version: str
-    licence: str
-    file: str
-    licence_file: str
-    sha256: str
-
-
-VENDOR: Final = ROOT / "services" / "gateway" / "pages" / "vendor"
-VENDORED: Final = (
-    Vendored(
-        name="idb",
-        version="8.0.4",
-        licence="ISC",
-        file="idb.js",
-        licence_file="LICENSE-idb",
-        sha256="e01b45d2e088a7197e8b41ba9b51a0876969da67cc08e6efbc3d5d7ab6ac836c",
-    ),
-)
 
 
 def pinned(lock: Path = LOCK) -> Iterator[Pinned]:
@@ -90,17 +65,24 @@ def _component(package: Pinned) -> Json:
     return component
 
 
-def _vendored(script: Vendored) -> Json:
-    return {
-        "type": "library",
-        "bom-ref": f"{script.name}@{script.version}",
-        "name": script.name,
-        "version": script.version,
-        "purl": f"pkg:npm/{script.name}@{script.version}",
-        "scope": "required",
-        "hashes": [{"alg": "SHA-256", "content": script.sha256}],
-        "licenses": [{"expression": script.licence}],
+def in_the_pages() -> list[Json]:
+    """The npm packages that `make pages` puts into the pages' and the widget's scripts; what only builds them is not among them."""
+    packages: dict[str, Json] = json.loads(PAGES_LOCK.read_text())["packages"]
+    shipped = {
+        path.rpartition("node_modules/")[2]: told for path, told in packages.items() if path and not told.get("dev")
     }
+    return [
+        {
+            "type": "library",
+            "bom-ref": f"npm:{name}@{told['version']}",
+            "name": name,
+            "version": told["version"],
+            "purl": f"pkg:npm/{name}@{told['version']}",
+            "scope": "required",
+            "licenses": [{"expression": told["license"]}],
+        }
+        for name, told in sorted(shipped.items())
+    ]
 
 
 def _is_expression(said: str) -> bool:
@@ -113,7 +95,7 @@ def document() -> Json:
     root: Json = {"type": "application", "bom-ref": "parley", "name": "parley", "version": project["version"]}
     root["licenses"] = [{"expression": project["license"]}]
     components = [_component(package) for package in sorted(pinned(), key=lambda each: each.name)]
-    components += [_vendored(script) for script in VENDORED]
+    components += in_the_pages()
     depends = [{"ref": "parley", "dependsOn": [each["bom-ref"] for each in components]}]
     return {
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",

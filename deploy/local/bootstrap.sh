@@ -8,7 +8,7 @@
 # browser: Chromium for the browser tests; where it cannot be had, those are skipped and say so.
 # prometheus: Prometheus and promtool for the tests of dashboard and alerts, likewise.
 # faults: libfaketime, with which chaos lets a service's clock jump, likewise.
-# node: Node.js with npm, and the packages of tests/clients, installed again only when their lock file has changed, likewise.
+# node: Node.js with npm, and the packages of tests/clients and deploy/pages, installed again only when their lock files have changed, likewise.
 #
 # As root it installs with apt-get; as anybody else it prints the command to type and ends with status 1.
 set -euo pipefail
@@ -17,8 +17,7 @@ cd "$(dirname "$0")/../.."
 LOCK=requirements/dev.txt
 VENV=.venv
 STAMP=$VENV/.installed
-CLIENTS=tests/clients
-CLIENTS_STAMP=$CLIENTS/node_modules/.installed
+NODE_FOLDERS=(tests/clients deploy/pages)
 LOG=.run/log/install.log
 POLICY=/usr/sbin/policy-rc.d
 POLICY_MARK="# made by Parley's bootstrap.sh"
@@ -133,15 +132,18 @@ install_python() {
   wanted >"$STAMP"
 }
 
-install_clients() {
-  local wanted
-  wanted=$(sha256sum <$CLIENTS/package-lock.json)
-  if [[ -f $CLIENTS_STAMP && $(<"$CLIENTS_STAMP") == "$wanted" ]]; then return; fi
+install_node_packages() {
+  local folder wanted stamp
   command -v npm >/dev/null || return
-  say "installing $(grep -c '"integrity"' $CLIENTS/package-lock.json) npm packages into $CLIENTS/node_modules"
-  mkdir -p "$(dirname "$LOG")"
-  (cd $CLIENTS && npm ci --no-audit --no-fund) >>"$LOG" 2>&1 || return
-  printf '%s\n' "$wanted" >"$CLIENTS_STAMP"
+  for folder in "${NODE_FOLDERS[@]}"; do
+    wanted=$(sha256sum <"$folder/package-lock.json")
+    stamp=$folder/node_modules/.installed
+    if [[ -f $stamp && $(<"$stamp") == "$wanted" ]]; then continue; fi
+    say "installing the npm packages of $folder (at most $(grep -c '"integrity"' "$folder/package-lock.json"))"
+    mkdir -p "$(dirname "$LOG")"
+    (cd "$folder" && npm ci --no-audit --no-fund) >>"$LOG" 2>&1 || return
+    printf '%s\n' "$wanted" >"$stamp"
+  done
 }
 
 python=$(find_python)
@@ -168,5 +170,5 @@ fi
 if [[ " $* " == *" node "* ]]; then
   mapfile -t missing < <(missing_for_node)
   if ((${#missing[@]} > 0)); then (install_packages "${missing[@]}") || true; fi
-  install_clients && command -v npm >/dev/null || say "Node.js or its packages could not be installed here; the tests with its tools will be skipped, and say so"
+  install_node_packages || say "Node.js or its packages could not be installed here; the tests with its tools will be skipped, and say so"
 fi

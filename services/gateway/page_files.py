@@ -1,7 +1,7 @@
 """Serves the reference pages and the widget: read and compressed once, with ETags, lasting addresses, and a strict Content-Security-Policy.
 
 Everything lives under `/pages/`. The files that HTML names are also under `/pages/-/<digest of all files>/`, where browsers may keep them
-for ever: modules import each other by relative addresses, so a page never mixes two versions.
+for ever: scripts import words by relative addresses, so a page never mixes two versions.
 """
 
 import gzip
@@ -19,6 +19,8 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
 DIRECTORY: Final = Path(__file__).parent / "pages"
+# What `make pages` has made of them (deploy/pages/build.mjs): one script, one style sheet, and the words of each language.
+BUILT: Final = DIRECTORY / "built"
 ROOT: Final = "/pages/"
 DEMO_LOGIN: Final = f"{ROOT}login?return={{return_path}}"
 WIDGET: Final = "parley.js"
@@ -68,7 +70,7 @@ class PageFiles:
 
     def __init__(
         self,
-        directory: Path = DIRECTORY,
+        directory: Path = BUILT,
         *,
         frame_ancestors: str = "",
         token_url: str = "",

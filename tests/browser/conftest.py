@@ -105,6 +105,12 @@ async def seeded(seeded_parley: Parley, browser: Browser) -> AsyncIterator[Front
         await front.leave()
 
 
+@pytest.fixture
+def site(front: Front, shop_site: ShopSite) -> ShopSite:
+    shop_site.parley_url, shop_site.visitor_token, shop_site.token_life_s = front.parley.gateway_url, None, None
+    return shop_site
+
+
 SEEDED = 40
 NUMBERS = iter(range(1_000, 1_000_000, 1_000))
 SEEDED_NUMBERS = iter(range(1_001_000, 2_000_000, 1_000))

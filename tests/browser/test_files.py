@@ -130,15 +130,13 @@ def test_html_has_nothing_inline() -> None:
         assert not re.search(r"<style|<script(?![^>]*src=)|\sstyle=|\son\w+=|javascript:", text), page.name
 
 
-def test_every_module_that_the_first_page_needs_is_named_in_advance() -> None:
-    """Else the browser finds it only when it has read the module that imports it."""
-    named = set(re.findall(r'"/pages/([\w/]+\.js)"', (DIRECTORY / "index.html").read_text()))
-    needed, ahead = set[str](), {"start.js", "app.js", "customer.js"}
-    while ahead - needed:
-        name = (ahead - needed).pop()
-        needed.add(name)
-        ahead |= set(re.findall(r'^import .* from "\./([\w/]+\.js)"', (DIRECTORY / name).read_text(), re.MULTILINE))
-    assert named == needed
+def test_the_first_page_names_one_style_sheet_and_one_script() -> None:
+    """Whatever else they need was put into them: a phone far away waits for no third file."""
+    assert [address.rpartition("/")[2] for address in files_of(Served().get("/pages/").text)] == [
+        "icon.svg",
+        "pages.css",
+        "start.js",
+    ]
 
 
 def test_pages_are_served_with_a_strict_policy() -> None:
@@ -197,7 +195,7 @@ def test_what_a_page_names_may_be_kept_for_ever_and_is_compressed() -> None:
 
 def test_files_of_another_version_are_served_but_not_for_ever() -> None:
     """A page of an older gateway may ask a newer one."""
-    answer = Served().get("/pages/-/0123456789abcdef/app.js")
+    answer = Served().get("/pages/-/0123456789abcdef/start.js")
     assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-cache")
 
 

@@ -3,14 +3,14 @@
 from typing import Any
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import ViewportSize, expect
 
 from tests.browser.front import PHONE, Front
 from tests.browser.test_accessibility import Scheme, assert_accessible
 from tests.browser.test_keyboard_and_phone import require_no_sideways_scroll
 
-KEYBOARD_OPEN = {"width": 360, "height": 400}
-SIDEWAYS = {"width": 740, "height": 360}
+KEYBOARD_OPEN: ViewportSize = {"width": 360, "height": 400}
+SIDEWAYS: ViewportSize = {"width": 740, "height": 360}
 WINDOWS = [KEYBOARD_OPEN, SIDEWAYS, PHONE]
 SHARE_OF_HISTORY = 0.55
 # Orders of the seed: with an open dispute, without one, and with names that fill a line.
@@ -24,7 +24,7 @@ SHARE = """() => {
 BOXES = "names => names.map((name) => document.querySelector(name).getBoundingClientRect().toJSON())"
 
 
-def phone(window: dict[str, int], **options: Any) -> dict[str, Any]:
+def phone(window: ViewportSize, **options: Any) -> dict[str, Any]:
     return {"viewport": window, "has_touch": True, "is_mobile": True, **options}
 
 
@@ -36,7 +36,7 @@ def customer(front: Front) -> str:
 @pytest.mark.parametrize("order", [DISPUTED, LONG_NAMES])
 @pytest.mark.parametrize("who", ["customer", "staff"])
 async def test_history_has_most_of_the_window(
-    seeded: Front, window: dict[str, int], order: str, who: str, capsys: pytest.CaptureFixture[str]
+    seeded: Front, window: ViewportSize, order: str, who: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     token, path = (
         (customer(seeded), f"orders/{order}") if who == "customer" else (seeded.parley.admin(), f"desk/{order}")

@@ -1,7 +1,8 @@
 """Pages and services have one rule for what shows nothing, and it is that of Unicode."""
 
-from playwright.async_api import Page
+from playwright.async_api import Page, Route
 
+from services.gateway.page_files import DIRECTORY
 from shared.visible import shows
 from tests.browser.front import Front
 
@@ -9,7 +10,7 @@ LAST = 0x10FFFF
 # Half a character cannot be sent: the pages put U+FFFD in its place, and the API refuses it.
 HALVES = range(0xD800, 0xE000)
 BY_THE_WRITE_BOX = """async () => {
-  const { judge } = await import("/pages/write_box.js");
+  const { judge } = await import("/pages/sources/write_box.js");
   const unseen = [];
   for (let each = 0; each <= 0x10ffff; each += 1) if (judge(String.fromCodePoint(each)) === "empty") unseen.push(each);
   return unseen;
@@ -22,12 +23,20 @@ BY_THEIR_PROPERTIES = r"""() => {
 }"""
 
 
+async def _source(route: Route) -> None:
+    """A module as it is before `make pages` puts all of them into one file."""
+    await route.fulfill(path=DIRECTORY / route.request.url.rpartition("/")[2])
+
+
 async def _page(front: Front) -> Page:
     return (await front.visit(front.parley.customer("c-unseen"), "orders")).page
 
 
 async def test_pages_and_services_agree_on_every_code_point(front: Front) -> None:
-    by_the_pages = await (await _page(front)).evaluate(BY_THE_WRITE_BOX)
+    page = await _page(front)
+    await page.route("**/pages/sources/*", _source)
+
+    by_the_pages = await page.evaluate(BY_THE_WRITE_BOX)
 
     by_the_services = [each for each in range(LAST + 1) if each not in HALVES and not shows(chr(each))]
     assert by_the_pages == by_the_services

@@ -1,21 +1,16 @@
 """The widget on a shop's own page, of another origin, under the policy that docs/widget.md recommends."""
 
-import pytest
+from typing import Any
+
 from playwright.async_api import Page, expect
 
 from tests.browser.front import Front
 from tests.browser.shop_site import ShopSite
 
 
-@pytest.fixture
-def site(front: Front, shop_site: ShopSite) -> ShopSite:
-    shop_site.parley_url, shop_site.visitor_token, shop_site.token_life_s = front.parley.gateway_url, None, None
-    return shop_site
-
-
-async def open_shop(front: Front, site: ShopSite, order: str) -> Page:
+async def open_shop(front: Front, site: ShopSite, order: str, **options: Any) -> Page:
     site.order_id = order
-    page = (await front.visit(None)).page
+    page = (await front.visit(None, **options)).page
     await page.goto(f"{site.origin}/orders")
     return page
 

@@ -1,6 +1,5 @@
 """What is installed is what was locked, under a licence that lets anybody use it; and the bill of materials says so."""
 
-import hashlib
 import json
 import re
 from importlib.metadata import PackageNotFoundError, version
@@ -10,7 +9,8 @@ import pytest
 
 from deploy.audit import licences
 from deploy.licences import is_permissive, licence
-from deploy.sbom import LOCK, ROOT, VENDOR, VENDORED, Pinned, Vendored, document, pinned
+from deploy.sbom import LOCK, PAGES_LOCK, ROOT, Pinned, document, in_the_pages, pinned
+from services.gateway.page_files import BUILT
 
 DEVELOPMENT = ROOT / "requirements" / "dev.txt"
 
@@ -95,6 +95,16 @@ def test_the_audit_is_content_with_the_licences_of_the_services(capsys: pytest.C
     assert f"{len(list(pinned()))} packages, 0 refused" in capsys.readouterr().out
 
 
+def test_what_the_pages_scripts_hold_is_pinned_permissive_and_comes_with_its_licence() -> None:
+    locked = json.loads(PAGES_LOCK.read_text())["packages"]
+    texts = (BUILT / "licences.txt").read_text()
+    assert in_the_pages()
+    for each in in_the_pages():
+        assert locked[f"node_modules/{each['name']}"]["integrity"].startswith("sha512-")
+        assert is_permissive(each["licenses"][0]["expression"]), each
+        assert f"{each['name']} {each['version']}\n\n" in texts
+
+
 def test_the_bill_of_materials_is_that_of_the_lock_file() -> None:
     committed = json.loads((ROOT / "docs" / "sbom.json").read_text())
     assert committed == document(), "docs/sbom.json is out of date: make docs"
@@ -108,20 +118,8 @@ def test_the_bill_of_materials_is_a_cyclonedx_document() -> None:
     bom = Bom.from_json(data=committed)  # type: ignore[attr-defined]  # a decorator of theirs puts it there
     assert {str(component.purl) for component in bom.components} == {
         *(f"pkg:pypi/{package.name}@{package.version}" for package in pinned()),
-        *(f"pkg:npm/{script.name}@{script.version}" for script in VENDORED),
+        *(each["purl"] for each in in_the_pages()),
     }
     assert bom.metadata.component is not None
     assert bom.metadata.component.name == "parley"
     assert [str(each.value) for each in bom.metadata.component.licenses] == ["Apache-2.0"]
-
-
-@pytest.mark.parametrize("script", VENDORED, ids=lambda script: script.name)
-def test_a_script_of_other_people_is_the_one_that_is_listed(script: Vendored) -> None:
-    assert hashlib.sha256((VENDOR / script.file).read_bytes()).hexdigest() == script.sha256
-    assert is_permissive(script.licence)
-    assert f"{script.name} {script.version}" in (ROOT / "NOTICE").read_text()
-
-
-def test_every_script_of_other_people_is_listed_with_its_licence() -> None:
-    listed = {name for script in VENDORED for name in (script.file, script.licence_file)}
-    assert {path.name for path in VENDOR.iterdir()} == listed

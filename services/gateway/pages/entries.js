@@ -2,6 +2,7 @@
 
 import { h, icon, spoken } from "./dom.js";
 import { midnight } from "./language.js";
+import { linked } from "./links.js";
 
 const TOGETHER_MS = 5 * 60_000;
 
@@ -56,7 +57,7 @@ function messageRow({ lang, side, people, message, goesOn, actions }) {
         data: { seq },
       },
       mine ? spoken(lang.t("you")) : goesOn ? spoken(author.name) : byline(author, house),
-      redacted ? h("p", { class: "bubble redacted" }, lang.t("redacted")) : h("p", { class: "bubble", dir: "auto" }, text),
+      redacted ? h("p", { class: "bubble redacted" }, lang.t("redacted")) : h("p", { class: "bubble", dir: "auto" }, linked(text)),
       h(
         "p",
         { class: "foot", data: { seq } },
@@ -103,7 +104,7 @@ function stepRow(lang, people, message) {
       ),
       redacted
         ? h("p", { class: "step-text redacted" }, lang.t("redacted"))
-        : text && h("p", { class: "step-text", dir: "auto" }, text),
+        : text && h("p", { class: "step-text", dir: "auto" }, linked(text)),
       h("p", { class: "foot", data: { seq } }, h("time", { datetime: at }, lang.moment(at))),
     );
   return { key: id, signature: `${lang.tag} ${name} ${text === null} ${redacted} ${what}`, make };

@@ -2,7 +2,7 @@
 
 import { takeOver } from "./kept_before.js";
 import { channel, openTabs } from "./tabs.js";
-import { openDB } from "./vendor/idb.js";
+import { openDB } from "idb";
 
 const VERSION = 1;
 const OPENS_WITHIN_MS = 3_000;
