@@ -52,9 +52,9 @@ listen                 401     200     200     200    200    200      403    200
 openGuestSession       410     410     410     410    410    410      410    201    201      410
 askToUnsubscribe       200     200     200     200    200    200      200    200    200      200
 unsubscribe            200     200     200     200    200    200      200    200    200      200
-livez_livez_get        200     200     200     200    200    200      200    200    200      200
-readyz_readyz_get      200     200     200     200    200    200      200    200    200      200
-metrics_metrics_get    200     200     200     200    200    200      200    200    200      200
+getLivez               200     200     200     200    200    200      200    200    200      200
+getReadyz              200     200     200     200    200    200      200    200    200      200
+getMetrics             200     200     200     200    200    200      200    200    200      200
 """
 
 # The same of an order without a seller, which the shop itself sells: its staff answer, and for every seller it does not exist. Every

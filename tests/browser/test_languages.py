@@ -61,6 +61,17 @@ async def test_money_and_moments_are_the_same_as_in_a_mail(front: Front, locale:
     assert formats.moment(AT, babel, ZoneInfo("Europe/Berlin")).replace("\u202f", " ").startswith(moment)
 
 
+@pytest.mark.parametrize("locale", sorted(NO_MESSAGES))
+async def test_on_a_phone_the_head_is_as_high_in_every_language(front: Front, locale: str) -> None:
+    """What is chosen is whole (it read "Deutsc"), and nothing is pushed into a row of its own."""
+    customer = f"c-head-{locale.lower()}"
+    order = await front.order(customer=customer, seller="s-head")
+    page = (await front.visit(front.parley.customer(customer), f"orders/{order}", locale=locale, viewport=PHONE)).page
+    await expect(page.get_by_text(NO_MESSAGES[locale])).to_be_visible()
+    assert await page.locator("header.top").evaluate("(header) => header.offsetHeight") <= 100
+    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
 async def is_laid_out_from_the_right(page: Page) -> None:
     assert await page.evaluate("[document.documentElement.lang, document.documentElement.dir]") == ["en", "rtl"]
     assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")

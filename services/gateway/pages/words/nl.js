@@ -38,7 +38,7 @@ export default {
 
   order: "Bestelling {id}",
   order_number: "Bestelnummer",
-  order_details: "Details van de bestelling",
+  order_details: "Bestelgegevens",
   more_about: "Bestelling en meer",
   placed: "Besteld op",
   status: "Status",
