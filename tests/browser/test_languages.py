@@ -6,8 +6,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
+from services.gateway.page_files import DIRECTORY
 from services.notifier import formats
 from tests.browser.front import PHONE, Front
 
@@ -25,7 +26,7 @@ AMOUNTS = (
 )  # fmt: skip
 AT = datetime(2026, 11, 3, 8, 7, tzinfo=UTC)
 SHOWN = """async ([amounts, at]) => {
-  const { load, preferred } = await import("/pages/language.js");
+  const { load, preferred } = await import("/source/language.js");
   const lang = await load(preferred());
   return [amounts.map(([amount, currency]) => lang.money(amount, currency)), lang.moment(at)];
 }"""
@@ -42,6 +43,11 @@ ENDS = """(element) => {
 }"""
 
 
+async def from_source(route: Route) -> None:
+    """A module by itself: the pages come as one script."""
+    await route.fulfill(path=DIRECTORY / route.request.url.partition("/source/")[2], content_type="text/javascript")
+
+
 @pytest.mark.parametrize("locale", sorted(NO_MESSAGES))
 async def test_each_reader_has_their_own_words(front: Front, locale: str) -> None:
     customer = f"c-words-{locale.lower()}"
@@ -54,6 +60,7 @@ async def test_each_reader_has_their_own_words(front: Front, locale: str) -> Non
 @pytest.mark.parametrize("locale", ["en-GB", "en-US", "de-DE", "de-AT", "es-ES", "fr-FR", "it-IT", "nl-NL"])
 async def test_money_and_moments_are_the_same_as_in_a_mail(front: Front, locale: str) -> None:
     page = (await front.visit(path="login", locale=locale)).page
+    await page.route("**/source/**", from_source)
     money, moment = await page.evaluate(SHOWN, [AMOUNTS, AT.isoformat()])
     babel = formats.locale_of(locale, "EUR")
     assert money == [formats.money(Decimal(amount), currency, babel) for amount, currency in AMOUNTS]
