@@ -84,11 +84,16 @@ async def front(one_parley: Parley, browser: Browser) -> AsyncIterator[Front]:
 
 @pytest.fixture(scope="package")
 async def seeded_parley(
-    chromium: str, rabbitmq_server: SharedRabbit, mongo_server: SharedMongo, tmp_path_factory: pytest.TempPathFactory
+    chromium: str,
+    rabbitmq_server: SharedRabbit,
+    mongo_server: SharedMongo,
+    shop_site: ShopSite,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[Parley]:
-    """A Parley of its own with the forty conversations of `make demo SEED=40`, orders 2001 to 2040, seeded once."""
+    """A Parley of its own, which the shop's site may call, with the forty conversations of `make demo SEED=40`, orders 2001 to 2040, seeded once."""
     with own_parley(rabbitmq_server, mongo_server, tmp_path_factory.mktemp("seeded")) as parley:
-        parley.start()
+        parley.start("threads", "notifier")
+        parley.start("gateway", CORS_ORIGINS=shop_site.origin)
         await parley.ready()
         async with session() as http:
             api = ParleyApi(http, parley.gateway_url, parley.mint)
