@@ -412,3 +412,35 @@ async def test_a_tab_that_is_suspended_while_it_sends_holds_up_no_other(front: F
     await first.unroute_all(behavior="ignoreErrors")
     await expect(first.locator(".pending")).to_have_count(0, timeout=40_000)
     assert await texts(front, token, order) == ["of the one that sleeps", "of the one that is awake"]
+
+
+BLOCK = """(name) => new Promise((resolve) => {
+  indexedDB.open(name).onsuccess = ({ target }) => {
+    const items = target.result.transaction(["items", "lasts", "drafts"], "readwrite").objectStore("items");
+    const goOn = () => (items.count().onsuccess = () => (resolve(), globalThis.isFree || goOn()));
+    goOn();
+  };
+})"""
+"""Another tab's transaction, that goes on until it is told to end."""
+
+
+async def test_a_message_whose_page_is_left_before_the_database_has_it_is_sent_by_the_next_page(front: Front) -> None:
+    order = await front.order(customer="c-leaves", seller="s-leaves")
+    token = front.parley.customer("c-leaves")
+    visit = await front.visit(token, f"orders/{order}")
+    page = visit.page
+    await expect(box(page)).to_be_visible()
+    other = await open_tab(front, visit, token, "orders")
+    await expect(other.locator(".order-row")).to_have_count(1)
+    await other.evaluate(BLOCK, "parley:customer:c-leaves")
+
+    await box(page).fill("on the way out")
+    await page.evaluate(
+        "document.querySelector('form.write').requestSubmit(); globalThis.isLeft = true; location.reload()"
+    )
+    await page.wait_for_function("!globalThis.isLeft")
+    await other.evaluate("globalThis.isFree = true")
+    await expect(page.locator(".state.stored")).to_have_count(1, timeout=20_000)
+    await expect(box(page)).to_have_value("")
+    assert await texts(front, token, order) == ["on the way out"]
+    assert await page.evaluate("Object.keys(localStorage).filter((key) => key.includes(':adding:'))") == []

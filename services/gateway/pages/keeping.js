@@ -1,8 +1,9 @@
 // What is kept in this browser, by person: the outbox's items and the drafts, one record each, in a database with transactions (IndexedDB).
 
-import { takeOver } from "./kept_before.js";
+import { addOnce, takeOver } from "./kept_before.js";
 import { channel, openTabs } from "./tabs.js";
 import { openDB } from "idb";
+import { inBrowser } from "./web_storage.js";
 
 const VERSION = 1;
 const OPENS_WITHIN_MS = 3_000;
@@ -15,7 +16,7 @@ const OPENS_WITHIN_MS = 3_000;
  * `{isLasting}` when it comes to that.
  *
  * Stores: `items` of the outbox (by `n`, in the order of writing over all tabs; index `order`), `lasts` (by order: the id of its author's
- * newest post that the server has), `drafts` (by name and tab; index `name`).
+ * newest post that the server has; by `["added", key]`: when an item was added), `drafts` (by name and tab; index `name`).
  */
 export class Keeping {
   isLasting = false;
@@ -120,18 +121,18 @@ export class Keeping {
   }
 
   /**
-   * Adds an item, and takes away the draft that it was, in one transaction that goes on even when the page is left at once.
-   * `draft` is what `Draft.taken()` gives, or null.
+   * Adds an item, and takes away the draft that it was, in one transaction. A transaction that has not begun ends with the page, so the item
+   * is noted in localStorage at once, under a key of its own, until it is kept: the next page takes it from there. It is added once, whoever
+   * is first. `draft` is what `Draft.taken()` gives, or null.
    */
   async add(item, draft = null) {
-    const keep = async (database) => {
-      const transaction = database.transaction(["items", "drafts"], "readwrite", { durability: "strict" });
-      const done = [transaction.objectStore("items").add(item)];
-      if (draft?.tab) done.push(transaction.objectStore("drafts").delete([draft.name, draft.tab]));
-      transaction.commit();
-      await Promise.all([...done, transaction.done]);
-    };
-    await this.#try(keep, () => this.#unkept.items.push(item));
+    const note = `${this.#name}:adding:${item.key}`;
+    inBrowser.setItem(note, JSON.stringify({ item, draft }));
+    await this.#try(
+      (database) => addOnce(database, item, draft),
+      () => this.#unkept.items.push(item),
+    );
+    inBrowser.removeItem(note);
     this.#channel?.postMessage({ outbox: item.orderId });
     if (draft) this.#forgetCopies(draft);
   }
