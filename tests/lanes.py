@@ -1,8 +1,9 @@
 """How the tests are shared out among pytest-xdist's workers, and what is said meanwhile: a pytest plugin, for `pytest -n auto`.
 
 Each worker has servers of its own, which its tests may stop and kill. A file's tests stay together, because they share what a module's
-fixture has started; so do those of the folders in `TOGETHER`, whose fixtures live as long as the package. Files that take long come first,
-so that no worker begins one when the others have nothing left to do; how many tests a file has says little about that.
+fixture has started; so do those of the folders in `TOGETHER`, whose fixtures live as long as the package. (Each worker that gets files
+of tests/browser has a Parley and a browser of its own for them.) Files that take long come first, so that no worker begins one when the
+others have nothing left to do; how many tests a file has says little about that.
 """
 
 import os
@@ -15,7 +16,7 @@ from typing import Any, Final
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-TOGETHER: Final = ("tests/browser/", "tests/api/bad_input/")
+TOGETHER: Final = ("tests/api/bad_input/",)
 # The folders and files whose tests take longest, most of them because services are killed and started again; unit tests come last.
 LONG_FIRST: Final = (
     "tests/model/test_thread_machine.py",

@@ -25,7 +25,7 @@ from tests.model.conversation import MAKES_AN_ENTRY, Conversation, Picture, Thre
 from tests.model.workers import Loop, Office, Seen, running
 from tests.servers.parley import Parley
 
-SEQUENCES: Final = int(os.environ.get("MODEL_EXAMPLES", "200"))
+SEQUENCES: Final = int(os.environ.get("MODEL_EXAMPLES", "80"))
 # Two workers race differently each time, so looking for a shorter sequence takes minutes and finds little; MODEL_SHRINK=1 tries.
 PHASES: Final = (Phase.generate, Phase.shrink) if os.environ.get("MODEL_SHRINK") else (Phase.generate,)
 MIN_STEPS: Final = 25
