@@ -24,7 +24,7 @@ async def test_what_is_written_while_the_gateway_is_killed_is_sent_once_when_it_
 
     gateway = front.parley.services["gateway"]
     gateway.kill()
-    await expect(page.locator(".connection")).to_have_text("No connection")
+    await expect(page.locator(".top .connection")).to_have_text("No connection")
     await write(page, "second")
     await write(page, "third")
     await expect(page.locator(".state.held")).to_have_count(2)
@@ -34,7 +34,7 @@ async def test_what_is_written_while_the_gateway_is_killed_is_sent_once_when_it_
     gateway.start()
     await gateway.ready()
     await expect(page.locator(".state.stored")).to_have_count(3, timeout=40_000)
-    await expect(page.locator(".connection")).to_have_text("Connected", timeout=40_000)
+    await expect(page.locator(".top .connection")).to_have_text("Connected", timeout=40_000)
     await page.reload()
     await expect(page.locator(".bubble")).to_have_text(["first", "second", "third"])
     await expect(page.get_by_label("Your message")).to_have_value("a draft that is not sent")
@@ -157,7 +157,7 @@ async def test_two_tabs_share_one_live_connection_and_the_second_takes_over(fron
     order = await front.order(customer="c-tabs", seller="s-tabs")
     token, seller = front.parley.customer("c-tabs"), front.parley.seller("s-tabs")
     visit = await front.visit(token, f"orders/{order}")
-    await expect(visit.page.locator(".connection")).to_have_text("Connected")
+    await expect(visit.page.locator(".top .connection")).to_have_text("Connected")
     second = await visit.context.new_page()
     asked: list[str] = []
     second.on("request", lambda request: asked.append(request.url))
@@ -165,7 +165,7 @@ async def test_two_tabs_share_one_live_connection_and_the_second_takes_over(fron
     await second.goto(front.address(f"login#token={stored}"))
     await second.wait_for_url(lambda url: "/login" not in url)
     await second.goto(front.address(f"orders/{order}"))
-    await expect(second.locator(".connection")).to_have_text("Connected")
+    await expect(second.locator(".top .connection")).to_have_text("Connected")
     assert not [url for url in asked if url.endswith("/v1/events")]
 
     await front.post(seller, order, "to both")
@@ -180,14 +180,14 @@ async def test_a_suspended_tab_hands_the_live_connection_over(front: Front) -> N
     order = await front.order(customer="c-frozen", seller="s-frozen")
     token = front.parley.customer("c-frozen")
     visit = await front.visit(token, f"orders/{order}")
-    await expect(visit.page.locator(".connection")).to_have_text("Connected")
+    await expect(visit.page.locator(".top .connection")).to_have_text("Connected")
     session = await visit.context.new_cdp_session(visit.page)
     second = await visit.context.new_page()
     await session.send("Page.setWebLifecycleState", {"state": "frozen"})
     await second.goto(front.address(f"login#token={token}"))
     await second.wait_for_url(lambda url: "/login" not in url)
     await second.goto(front.address(f"orders/{order}"))
-    await expect(second.locator(".connection")).to_have_text("Connected", timeout=10_000)
+    await expect(second.locator(".top .connection")).to_have_text("Connected", timeout=10_000)
 
     await front.post(front.parley.seller("s-frozen"), order, "to the one that is awake")
     await expect(second.locator(".bubble")).to_have_text("to the one that is awake")

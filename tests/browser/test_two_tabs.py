@@ -189,7 +189,7 @@ async def test_a_text_that_is_removed_before_the_first_live_event_is_gone_when_e
     token = front.parley.customer("c-gap")
     message = await front.post(front.parley.seller("s-gap"), order, "gapsecret")
     listening = (await front.visit(front.parley.admin(), f"desk/{order}")).page
-    await expect(listening.locator(".connection")).to_have_text("Connected")
+    await expect(listening.locator(".top .connection")).to_have_text("Connected")
     visit = await front.visit(token)
     held: list[Route] = []
     is_removed = asyncio.Event()
@@ -208,7 +208,7 @@ async def test_a_text_that_is_removed_before_the_first_live_event_is_gone_when_e
     await redact(front, order, message["id"])
     await expect(listening.locator(".bubble")).to_have_text("This text was removed by the shop.")
     is_removed.set()
-    await expect(page.locator(".connection")).to_have_text("Connected")
+    await expect(page.locator(".top .connection")).to_have_text("Connected")
     await expect(page.locator(".bubble")).to_have_text("This text was removed by the shop.")
 
 
@@ -220,7 +220,7 @@ async def test_a_text_that_is_removed_while_no_events_come_goes_in_rows_beyond_t
     for each in others:
         await front.post(front.parley.customer("c-rows"), each["order_id"], "harmless")
     listening = (await front.visit(front.parley.admin(), f"desk/{first['order_id']}")).page
-    await expect(listening.locator(".connection")).to_have_text("Connected")
+    await expect(listening.locator(".top .connection")).to_have_text("Connected")
     visit = await front.visit(front.parley.seller(seller_id), "desk")
     page = visit.page
     is_removed = asyncio.Event()
@@ -238,7 +238,7 @@ async def test_a_text_that_is_removed_while_no_events_come_goes_in_rows_beyond_t
     await redact(front, first["order_id"], message["id"])
     await expect(listening.locator(".bubble")).to_have_text("This text was removed by the shop.")
     is_removed.set()
-    await expect(page.locator(".connection")).to_have_text("Connected")
+    await expect(page.locator(".top .connection")).to_have_text("Connected")
     await expect(page.get_by_text("rowsecret")).to_have_count(0)
     await expect(page.locator(".thread-row")).to_have_count(25)
 
@@ -249,7 +249,7 @@ async def test_an_answer_that_is_older_than_a_removal_does_not_bring_the_text_ba
     message = await front.post(front.parley.seller("s-stale"), order, "stalesecret")
     visit = await front.visit(token)
     page = visit.page
-    await expect(page.locator(".connection")).to_have_text("Connected")
+    await expect(page.locator(".top .connection")).to_have_text("Connected")
     held: list[Route] = []
     is_heard = asyncio.Event()
 
@@ -267,7 +267,7 @@ async def test_an_answer_that_is_older_than_a_removal_does_not_bring_the_text_ba
     )
     await eventually(lambda: held, what="the history's first answer")
     await redact(front, order, message["id"])
-    await expect(page.locator(".connection")).to_have_text("Connected")
+    await expect(page.locator(".top .connection")).to_have_text("Connected")
     await eventually(lambda: _heard(page), what="the removal's event")
     is_heard.set()
     await expect(page.locator(".bubble")).to_have_text("This text was removed by the shop.")
@@ -367,11 +367,11 @@ async def test_a_tab_whose_sign_in_has_ended_does_not_sign_the_others_out(front:
     await first.goto(front.address(f"orders/{order}"))
     await eventually(lambda: asked, what="the first tab's live connection")
     second = await open_tab(front, visit, token, f"orders/{order}")
-    await expect(second.locator(".connection")).to_have_text("Connecting…")
+    await expect(second.locator(".top .connection")).to_have_text("Connecting…")
 
     said = {"type": "urn:parley:problem:unauthenticated", "title": "", "status": 401, "detail": "expired"}
     await asked[-1].fulfill(status=401, content_type="application/problem+json", body=json.dumps(said))
-    await expect(second.locator(".connection")).to_have_text("Connected", timeout=20_000)
+    await expect(second.locator(".top .connection")).to_have_text("Connected", timeout=20_000)
     await expect(box(second)).to_be_visible()
     await expect(box(first)).to_have_count(0)
 

@@ -47,6 +47,7 @@ BODIES: Final = (
     Body("POST", "/v1/threads/read", "customer", {"threads": [{"order_id": ORDER, "up_to_seq": 1}]}),
     Body("POST", "/v1/threads/read", "customer", {"all": True}),
     Body("PUT", "/v1/me/preferences", "customer", {"mails": {"messages": True, "disputes": True}, "locale": "de"}),
+    Body("PUT", f"{PATH}/preferences", "customer", {"mails": {"messages": True, "disputes": True}}),
     Body("PUT", "/v1/shop/preferences", "admin", {"mails": {"messages": True, "disputes": True}, "locale": "de"}),
     Body("POST", "/v1/guest-sessions", "nobody", {"token": "x.y.z"}),
 )

@@ -32,7 +32,8 @@ class Case:
 
 def cases() -> list[Case]:
     """Of every field of an order, and of every command that makes an entry."""
-    commands: tuple[EntryCommand, ...] = (post("Hello", by=ADMIN), open_dispute(), close_dispute(), _old_message())
+    close = close_dispute(by=ADMIN)  # who may close with every outcome
+    commands: tuple[EntryCommand, ...] = (post("Hello", by=ADMIN), open_dispute(), close, _old_message())
     return [*_of_orders(), *(case for command in commands for case in _of_command(command))]
 
 

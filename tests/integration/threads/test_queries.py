@@ -168,6 +168,7 @@ async def test_preferences_are_the_mailboxs_own_or_the_defaults(stored: Database
     assert (await ask(seller("anna")).get("/v1/me/preferences")).json == {
         "mails": {"messages": False, "disputes": True},
         "locale": "de",
+        "time_zone": None,
     }
     assert (await ask(seller("bert")).get("/v1/me/preferences")).json["mails"]["messages"] is False
     assert (await ask(seller("carl", of="s-2")).get("/v1/me/preferences")).json["mails"]["messages"] is True
