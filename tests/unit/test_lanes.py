@@ -13,7 +13,7 @@ def test_whatever_has_a_place_in_the_queue_is_there(start: str) -> None:
 
 def test_a_file_is_one_unit_and_so_is_a_folder_with_a_fixture_for_the_package() -> None:
     assert unit_of("tests/grid/test_grid.py::test_a[tests/b.py::c]") == "tests/grid/test_grid.py"
-    assert unit_of("tests/browser/test_widget.py::test_a") == "tests/browser/"
+    assert unit_of("tests/api/bad_input/test_bodies.py::test_a") == "tests/api/bad_input/"
 
 
 def test_what_takes_long_comes_first_and_unit_tests_last() -> None:
